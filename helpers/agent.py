@@ -1,0 +1,177 @@
+"""The agent: a tool-use loop with a mailbox. Notebook 02 builds it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from anthropic import AsyncAnthropic
+from anthropic.types import Message as Reply
+from anthropic.types import MessageParam, TextBlockParam, ToolResultBlockParam
+
+from .hub import Hub, end_agent
+from .tools import Tool, ToolCall, call_tool, messaging_tools, render, tool_result
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the loop is about to do: Step("lead", 3, "tool_call", "send_message", {…})."""
+
+    agent: str
+    turn: int
+    kind: str
+    name: str
+    detail: Mapping[str, Any]
+
+
+Go = Callable[[], Awaitable[Any]]
+Hook = Callable[[Step, Go], Awaitable[Any]]
+
+
+async def no_hook(step: Step, go: Go) -> Any:
+    """The hook of a run that holds nothing: go at once. Others may wait, measure or refuse."""
+    return await go()
+
+
+@dataclass
+class Agent:
+    """An agent at work: who it is, what it may use, and its conversation so far."""
+
+    client: AsyncAnthropic
+    hub: Hub
+    name: str
+    model: str
+    system: str
+    tools: dict[str, Tool]
+    messages: list[MessageParam]
+    max_turns: int
+    max_tokens: int
+    hook: Hook
+    text: str = ""
+
+
+async def together(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Await all side by side and return their results; the first error stops the others."""
+    if len(coroutines) == 1:
+        return [await coroutines[0]]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(coroutine) for coroutine in coroutines]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def ask(agent: Agent, turn: int) -> Reply:
+    """Send the conversation, append the reply to it as plain dicts, and return the reply."""
+    request: dict[str, Any] = {
+        "model": agent.model,
+        "max_tokens": agent.max_tokens,
+        "system": agent.system,
+        "tools": [tool.param() for tool in agent.tools.values()],
+        "messages": agent.messages,
+        "cache_control": {"type": "ephemeral"},
+    }
+    log, step = agent.hub.log, Step(agent.name, turn, "model_call", agent.model, request)
+    log.record("model_call", agent.name, turn=turn, model=agent.model)
+    reply: Reply = await agent.hook(step, lambda: agent.client.messages.create(**request))
+    agent.hub.boxes[agent.name].confirm()
+    if reply.content:
+        blocks = cast(Any, [block.to_dict() for block in reply.content])
+        agent.messages.append({"role": "assistant", "content": blocks})
+    usage = reply.usage.to_dict()
+    log.record("model_reply", agent.name, turn=turn, stop_reason=reply.stop_reason, usage=usage)
+    return reply
+
+
+async def run_call(agent: Agent, turn: int, call: ToolCall) -> ToolResultBlockParam:
+    """Run one tool call past the hook and log it; return its result block."""
+    log, tool = agent.hub.log, agent.tools.get(call.name)
+    log.record("tool_call", agent.name, id=call.id, tool=call.name, input=call.input)
+    if tool and tool.acts and turn == agent.max_turns:
+        result = tool_result(call, "not run: in your last turn you would not see the result", True)
+    else:
+        step = Step(agent.name, turn, "tool_call", call.name, {"input": call.input})
+        result = await agent.hook(step, lambda: call_tool(agent.tools, call))
+    text = "".join(block["text"] for block in cast(list[TextBlockParam], result["content"]))
+    failed = result.get("is_error", False)
+    log.record(
+        "tool_result",
+        agent.name,
+        id=call.id,
+        tool=call.name,
+        input=call.input,
+        text=text,
+        error=failed,
+    )
+    return result
+
+
+async def run_tools(agent: Agent, turn: int, calls: list[ToolCall]) -> list[ToolResultBlockParam]:
+    """Run the calls of one turn side by side, waits last; return results in the order of calls."""
+    waits = [c.name in agent.tools and agent.tools[c.name].waits for c in calls]
+    results: dict[int, ToolResultBlockParam] = {}
+    for last in (False, True):
+        batch = [i for i, wait in enumerate(waits) if wait is last]
+        done = await together([run_call(agent, turn, calls[i]) for i in batch])
+        results.update(zip(batch, done, strict=True))
+    return [results[i] for i in range(len(calls))]
+
+
+def mail_block(agent: Agent) -> list[TextBlockParam]:
+    """Drain the inbox into one text block, or into nothing when it is empty."""
+    mail = agent.hub.drain(agent.name)
+    return [TextBlockParam(type="text", text=render(mail))] if mail else []
+
+
+async def take_turns(agent: Agent) -> str:
+    """Ask, run tools and deliver mail until the agent ends; return its final status."""
+    for turn in range(1, agent.max_turns + 1):
+        reply = await ask(agent, turn)
+        agent.text = "".join(b.text for b in reply.content if b.type == "text") or agent.text
+        calls = [ToolCall(b.id, b.name, b.input) for b in reply.content if b.type == "tool_use"]
+        if reply.stop_reason == "tool_use" and calls:
+            results = await run_tools(agent, turn, calls)
+            cast(list[Any], results[-1]["content"]).extend(mail_block(agent))
+            agent.messages.append({"role": "user", "content": results})
+        elif reply.stop_reason in ("end_turn", "tool_use"):
+            if not agent.hub.boxes[agent.name].inbox or turn == agent.max_turns:
+                return "done"
+            agent.messages.append({"role": "user", "content": mail_block(agent)})
+        elif reply.stop_reason != "pause_turn":
+            return reply.stop_reason or "no_stop_reason"
+        if not agent.hub.alive(agent.name):
+            break  # ended from outside while a tool held on to it
+    return "out_of_turns"
+
+
+async def run_agent(
+    client: AsyncAnthropic,
+    hub: Hub,
+    name: str,
+    *,
+    model: str,
+    system: str,
+    task: str,
+    tools: list[Tool] | None = None,
+    max_turns: int = 20,
+    max_tokens: int = 2048,
+    hook: Hook = no_hook,
+) -> str:
+    """Run a registered agent to its end; return its last text. Its mailbox has the final status.
+
+    Errors of the API and of the program are raised after the status is set to "crashed".
+    """
+    chosen = messaging_tools(hub, name) if tools is None else tools
+    by_name = {tool.name: tool for tool in chosen}
+    opening: list[MessageParam] = [{"role": "user", "content": task}]
+    agent = Agent(client, hub, name, model, system, by_name, opening, max_turns, max_tokens, hook)
+    try:
+        status = await take_turns(agent)
+    except BaseException as error:
+        cancelled = isinstance(error, asyncio.CancelledError)
+        reason = agent.text if cancelled else f"{type(error).__name__}: {error}"
+        end_agent(hub, name, "killed" if cancelled else "crashed", reason)
+        raise
+    end_agent(hub, name, status, agent.text)
+    return agent.text

@@ -1,0 +1,114 @@
+"""Connects a run to its replies: a recording (no key, no network) or the live API."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anthropic
+import httpx2
+from dotenv import dotenv_values
+
+from .hub import Clock
+from .recording import FOLDER, load
+from .replay import Replay, ReplayTransport
+
+ENV_FILE = Path(__file__).resolve().parent.parent / ".env"
+MODES = ("recorded", "lenient", "live", "fill")
+LIVE_MODEL = "claude-sonnet-5-5"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a run needs: a real SDK client, the clock and model that go with it, and their origin.
+
+    `source` is "live", or what the recording says of itself ("authored": replies written by hand).
+    """
+
+    client: anthropic.AsyncAnthropic
+    clock: Clock
+    model: str
+    mode: str
+    source: str
+
+
+def setting(name: str, default: str = "") -> str:
+    """Return a setting from the environment, else from the file `.env`, else the default."""
+    return os.environ.get(name) or dotenv_values(ENV_FILE).get(name) or default
+
+
+@asynccontextmanager
+async def connect(name: str, folder: Path = FOLDER) -> AsyncIterator[Session]:
+    """Open the session of one run, in the mode that COOKBOOK_CLIENT names ("recorded" by default).
+
+    Leaving it checks that the recording was played to its end. ValueError: unknown mode, no key in
+    live mode, or an unreadable recording. ReplayError: the run and its recording disagree.
+    """
+    mode = setting("COOKBOOK_CLIENT", "recorded")
+    if mode not in MODES:
+        raise ValueError(f"COOKBOOK_CLIENT is {mode!r}; it can be {', '.join(MODES)}")
+    opened = _live() if mode == "live" else _replayed(name, folder, mode)
+    async with opened as session:
+        yield session
+
+
+@asynccontextmanager
+async def _live() -> AsyncIterator[Session]:
+    key, token = setting("ANTHROPIC_API_KEY"), setting("ANTHROPIC_AUTH_TOKEN")
+    if not key and not token:
+        raise ValueError(
+            "COOKBOOK_CLIENT=live needs a key. Put this line into the file .env beside README.md: "
+            "ANTHROPIC_API_KEY=your-key"
+        )
+    model = setting("COOKBOOK_MODEL", LIVE_MODEL)
+    client = anthropic.AsyncAnthropic(
+        api_key=key or None,
+        auth_token=None if key else token,
+        base_url=setting("ANTHROPIC_BASE_URL") or None,
+    )
+    print(f"live: {model} answers through the API; this costs money")
+    try:
+        async with client:
+            yield Session(client, Clock(), model, "live", "live")
+    except anthropic.AuthenticationError as error:
+        error.add_note("The API refused the key: check ANTHROPIC_API_KEY, in the shell or in .env.")
+        raise
+    except anthropic.NotFoundError as error:
+        error.add_note(
+            f"Is {model!r} a model you can use? Set COOKBOOK_MODEL, in the shell or in .env."
+        )
+        raise
+
+
+@asynccontextmanager
+async def _replayed(name: str, folder: Path, mode: str) -> AsyncIterator[Session]:
+    recording = load(folder / f"{name}.yaml")
+    replay = Replay(recording, mode, float(setting("COOKBOOK_PACE", "0")))
+    client = anthropic.AsyncAnthropic(
+        api_key="recorded",
+        base_url="http://recorded.invalid",
+        max_retries=0,
+        http_client=httpx2.AsyncClient(transport=ReplayTransport(replay), trust_env=False),
+    )
+    body = asyncio.current_task()
+    assert body is not None
+    # The SDK looks up its platform in a thread at the first request: let that be over before the run.
+    await client.models.retrieve(recording.model)
+    print(f"{mode}: replies of {recording.path.name}, {recording.source} ({recording.about})")
+    driver = asyncio.create_task(replay.drive(body))
+    try:
+        yield Session(client, replay.clock, recording.model, mode, recording.source)
+    except (asyncio.CancelledError, Exception):
+        if replay.failure is None:
+            raise
+        if driver.done():
+            body.uncancel()
+    finally:
+        driver.cancel()
+        await asyncio.gather(driver, return_exceptions=True)
+        await client.close()
+    if replay.failure:
+        raise replay.failure from None
+    replay.finish()

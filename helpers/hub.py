@@ -1,0 +1,240 @@
+"""The message hub: mailboxes, statuses and the event log of one run. Notebook 01 builds it."""
+
+import asyncio
+import itertools
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+RESERVED = ("hub", "human")
+
+
+@dataclass(frozen=True)
+class Message:
+    """What one agent tells another: Message("lead", "helper1", "Please start.")."""
+
+    sender: str
+    recipient: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """One entry of a run's log: Event(7, 0.0, "message_sent", "lead", {"message": …})."""
+
+    step: int
+    time: float
+    kind: str
+    agent: str
+    data: dict[str, Any]
+
+
+class Clock:
+    """Real time. A recording brings a virtual clock with the same three methods."""
+
+    def time(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def timeout(self, seconds: float) -> AbstractAsyncContextManager[Any]:
+        return asyncio.timeout(seconds)
+
+
+@dataclass
+class Mailbox:
+    """What the hub keeps for one agent: who started it, its status and its mail (notebook 01)."""
+
+    starter: str | None = None
+    status: str = "active"
+    inbox: list[Message] = field(default_factory=list)
+    unconfirmed: list[Message] = field(default_factory=list)
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def alive(self) -> bool:
+        return self.status in ("active", "idling")
+
+    def put(self, message: Message) -> None:
+        self.inbox.append(message)
+        self.wake()
+
+    def take(self) -> list[Message]:
+        """Empty the inbox; the mail stays unconfirmed until the model has answered."""
+        mail, self.inbox = self.inbox, []
+        self.unconfirmed += mail
+        return mail
+
+    def confirm(self) -> None:
+        self.unconfirmed.clear()
+
+    def wake(self) -> None:
+        self.bell.set()
+        if self.status == "idling":
+            self.status = "active"
+
+    async def wait(self, clock: Clock, seconds: float) -> bool:
+        """Sleep until the bell rings; return False when the deadline came first."""
+        self.bell.clear()
+        self.status = "idling"
+        try:
+            async with clock.timeout(seconds):
+                await self.bell.wait()
+            return True
+        except TimeoutError:
+            return False
+        finally:
+            self.wake()
+
+
+class Log:
+    """The events of one run, in order, each shown as it happens (notebook 01)."""
+
+    def __init__(self, clock: Clock, show: Callable[[str], None] | None):
+        self.clock, self.show = clock, show
+        self.events: list[Event] = []
+
+    def record(self, kind: str, agent: str, **data: Any) -> None:
+        event = Event(len(self.events), self.clock.time(), kind, agent, data)
+        self.events.append(event)
+        line = trace_line(event)
+        if self.show and line:
+            self.show(line)
+
+
+def one_line(value: object, limit: int = 60) -> str:
+    """Return text that is safe to print on one line: printable characters only, cut with "…"."""
+    text = "".join(c if c.isprintable() else " " for c in str(value))
+    return text if len(text) <= limit else text[:limit] + "…"
+
+
+def trace_line(event: Event) -> str | None:
+    """Return the line that people read for this event, or None (notebook 03)."""
+    data, start = event.data, f"  [{event.agent}]"
+    if event.kind == "tool_result":
+        call = f"{data['tool']}({one_line(data['input'])})"
+        return f"{start} {call} → {one_line(data['text'])}"
+    if event.kind == "message_received":
+        message: Message = data["message"]
+        return f"{start} ← received from {message.sender}: {one_line(message.content)}"
+    if event.kind == "agent_ended" and data["status"] not in ("done", "killed", "dismissed"):
+        return f"{start} ended: {data['status']} {one_line(data['reason'])}".rstrip()
+    return None
+
+
+def tool_summary(events: Iterable[Event]) -> str:
+    """Return one line per agent that counts its tool calls (notebook 03)."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for event in events:
+        if event.kind == "tool_call":
+            counts[event.agent][event.data["tool"]] += 1
+    return "\n".join(
+        f"  {agent}: " + ", ".join(f"{n}×{tool}" for tool, n in counts[agent].most_common())
+        for agent in sorted(counts)
+    )
+
+
+def refusal(boxes: dict[str, Mailbox], message: Message) -> str | None:
+    """Return why a message can't be delivered, or None (notebook 01)."""
+    sender, recipient = boxes.get(message.sender), boxes.get(message.recipient)
+    if message.sender == message.recipient:
+        return "that is the sender itself"
+    if sender and not sender.alive:
+        return f"the sender has ended ({sender.status})"
+    if recipient is None:
+        alive = [name for name, box in boxes.items() if box.alive]
+        return f"unknown name; alive are {', '.join(alive[:20])}"
+    return None if recipient.alive else f"has ended ({recipient.status})"
+
+
+class Hub:
+    """Mailboxes, dead letters and the log of one run (notebook 01)."""
+
+    def __init__(self, clock: Clock | None = None, show: Callable[[str], None] | None = print):
+        self.clock = clock or Clock()
+        self.log = Log(self.clock, show)
+        self.boxes: dict[str, Mailbox] = {}
+        self.dead_letters: list[tuple[Message, str]] = []
+        self._numbers = itertools.count(1)
+
+    def register(self, name: str, starter: str | None = None) -> None:
+        """Open a mailbox. ValueError: the name is malformed, reserved or in use."""
+        if not NAME.fullmatch(name) or name in RESERVED or self.alive(name):
+            raise ValueError(f"{name!r} can't name an agent: malformed, reserved or in use")
+        self.boxes[name] = Mailbox(starter)
+        self.log.record("agent_started", name, starter=starter)
+
+    def new_name(self, prefix: str = "helper") -> str:
+        """Return a name that was never used: helper1, helper2, …"""
+        return next(n for i in self._numbers if (n := f"{prefix}{i}") not in self.boxes)
+
+    def alive(self, name: str) -> bool:
+        return name in self.boxes and self.boxes[name].alive
+
+    def post(self, sender: str, recipients: Iterable[str], content: str) -> dict[str, str]:
+        """Deliver to each living recipient; return "delivered" or the reason for each name."""
+        if isinstance(recipients, str):
+            raise TypeError(f"recipients must be a list of names, not the text {recipients!r}")
+        return {r: self.deliver(Message(sender, r, content)) for r in dict.fromkeys(recipients)}
+
+    def deliver(self, message: Message) -> str:
+        problem = refusal(self.boxes, message)
+        if problem:
+            self.bury(message, problem)
+            return problem
+        self.boxes[message.recipient].put(message)
+        self.log.record("message_sent", message.sender, message=message)
+        return "delivered"
+
+    def bury(self, message: Message, reason: str) -> None:
+        """Keep a message that nobody will read, with the reason."""
+        self.dead_letters.append((message, reason))
+        self.log.record("message_dead", message.recipient, message=message, reason=reason)
+
+    def drain(self, name: str) -> list[Message]:
+        """Empty the inbox; its mail counts as read once the mailbox is told to `confirm`."""
+        mail = self.boxes[name].take()
+        for message in mail:
+            self.log.record("message_received", name, message=message)
+        return mail
+
+
+async def wait_for_mail(hub: Hub, name: str, seconds: float = 60.0) -> str:
+    """Return why the wait ended: mail came, the deadline, or nobody is left to send any."""
+    box = hub.boxes[name]
+    others = {n: b for n, b in hub.boxes.items() if n != name and b.alive}
+    in_time = True
+    if not box.inbox and any(b.status == "active" for b in others.values()):
+        in_time = await box.wait(hub.clock, seconds)
+    if box.inbox:
+        return "new messages"
+    if not in_time:
+        return f"{seconds:g}s timeout"
+    idle = [n for n, b in hub.boxes.items() if n != name and b.status == "idling"]
+    return (
+        f"nobody is left to send: {', '.join(idle)} wait too" if idle else "no other agent is alive"
+    )
+
+
+def end_agent(hub: Hub, name: str, status: str, reason: str = "") -> None:
+    """Set an agent's one final status, bury its unread mail and tell who has to know (notebook 02)."""
+    box = hub.boxes[name]
+    if not box.alive:
+        return
+    box.status = status
+    hub.log.record("agent_ended", name, status=status, reason=reason)
+    for message in box.unconfirmed + box.inbox:
+        hub.bury(message, f"{name} ended ({status}) before reading it")
+        if hub.alive(message.sender) and status != "dismissed":
+            notice = f"{name} ended ({status}) before reading: {one_line(message.content)}"
+            hub.deliver(Message("hub", message.sender, notice))
+    if box.starter and hub.alive(box.starter) and status not in ("killed", "dismissed"):
+        hub.deliver(Message("hub", box.starter, f"{name} ended: {status}. {reason}".strip()))
+    alive = [b for b in hub.boxes.values() if b.alive]
+    if alive and all(b.status == "idling" for b in alive):
+        alive[0].wake()

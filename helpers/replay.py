@@ -1,0 +1,338 @@
+"""Replays a recording below the SDK, as an `httpx2` transport, one step at a time.
+
+A step hands over one reply or fires one timer, in the order of the file, and then lets the event
+loop run until it is idle. So agents that run side by side interleave the same way each time.
+"""
+
+import asyncio
+import itertools
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import anthropic
+import httpx2
+
+from .hub import one_line
+from .recording import (
+    FILL,
+    ClockStep,
+    Exchange,
+    Recording,
+    answer,
+    describe,
+    save,
+    scrub,
+    speaker,
+)
+from .stepping import IdleProbe, VirtualClock
+
+GRACE = 0.4  # seconds that a stuck replay is given: a tool may wait for something real
+
+
+class ReplayError(anthropic.AnthropicError):
+    """The run and its recording disagree. Not an APIError: the SDK neither retries nor wraps it."""
+
+
+@dataclass
+class Conversation:
+    """What the replay knows of one agent: its messages so far and what it sent beside them."""
+
+    agent: str
+    history: list[Any] = field(default_factory=list)
+    call_ids: list[str] = field(default_factory=list)
+    words: dict[str, Any] = field(default_factory=dict)
+    turn: int = 0
+    asking: bool = False
+
+
+@dataclass
+class Call:
+    """A request that waits for its reply."""
+
+    conversation: Conversation
+    exchange: Exchange
+    body: dict[str, Any]
+    reply: asyncio.Future[dict[str, Any]]
+
+
+def differences(recorded: Any, sent: Any, path: tuple[str | int, ...] = ()) -> list[Any]:
+    """Return (path, recorded, sent) for each place where two JSON values differ."""
+    if isinstance(recorded, dict) and isinstance(sent, dict):
+        keys: list[Any] = list(dict.fromkeys([*recorded, *sent]))
+        pairs = [(key, recorded.get(key), sent.get(key)) for key in keys]
+    elif isinstance(recorded, list) and isinstance(sent, list):
+        pairs = [(i, a, b) for i, (a, b) in enumerate(itertools.zip_longest(recorded, sent))]
+    else:
+        return [] if recorded == sent else [(path, recorded, sent)]
+    return [found for key, a, b in pairs for found in differences(a, b, (*path, key))]
+
+
+def excerpts(recorded: Any, sent: Any) -> tuple[str, str]:
+    """Return both values on a line each, cut around the first character that differs."""
+    a, b = ("(nothing)" if value is None else str(value) for value in (recorded, sent))
+    start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), 0)
+    start = max(0, min(start, len(a), len(b)) - 40)
+    mark = "…" if start else ""
+    return mark + one_line(a[start:], 120), mark + one_line(b[start:], 120)
+
+
+class Replay:
+    """Answers the requests of one run from a recording, in serial steps.
+
+    `mode` is "recorded" (the whole content of each request is compared), "lenient" (a reply is
+    picked by agent and turn, with a notice) or "fill" (what was sent is written beside the replies).
+    `pace` is in real seconds between two steps and never changes their order.
+    """
+
+    def __init__(self, recording: Recording, mode: str, pace: float = 0.0) -> None:
+        self.recording, self.mode, self.pace = recording, mode, pace
+        self.clock = VirtualClock()
+        self.failure: ReplayError | None = None
+        strict, steps = mode == "recorded", recording.steps
+        self._todo = [
+            s for s in steps if strict or (isinstance(s, Exchange) and s.reply is not None)
+        ]
+        self._exchanges = {s.key: s for s in self._todo if isinstance(s, Exchange)}
+        self._conversations: list[Conversation] = []
+        self._waiting: dict[tuple[str, int], Call] = {}
+        self._cancelled: set[tuple[str, int]] = set()
+        self._played: list[Exchange | ClockStep] = []
+
+    async def ask(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the recorded reply to a request once its step has come. ReplayError: none fits."""
+        if self.failure:
+            raise self.failure
+        try:
+            call = self._arrive(body)
+        except ReplayError as error:
+            self.fail(error)
+            raise
+        self.clock.changed.set()
+        try:
+            return await call.reply
+        except asyncio.CancelledError:
+            self._cancel(call)
+            raise
+
+    def fail(self, error: ReplayError) -> None:
+        """Make this the outcome of the run: every request that waits, or comes later, raises it."""
+        self.failure = self.failure or error
+        for call in self._waiting.values():
+            if not call.reply.done():
+                call.reply.set_exception(self.failure)
+        self.clock.changed.set()
+
+    async def drive(self, body: asyncio.Task[Any]) -> None:
+        """Step until cancelled; after a failure cancel the body, so that nobody waits in vain."""
+        probe = IdleProbe()
+        while True:
+            await probe.idle()
+            if self.failure:
+                body.cancel()
+                return
+            self.clock.changed.clear()
+            if self._next() is None:
+                await self._wait_for_change()
+            else:
+                await asyncio.sleep(self.pace)
+                await probe.idle()
+                if (step := self._next()) is not None:
+                    self._play(step)
+
+    def finish(self) -> None:
+        """Check that nothing is left over; save what was filled in. ReplayError: something is."""
+        left = [s for s in self._todo if not self._was_cancelled(s)]
+        if self._waiting:
+            call = next(iter(self._waiting.values()))
+            raise ReplayError(f"the run has ended, but {self._place(call.exchange)} still waits")
+        if left and self.mode != "lenient":
+            raise ReplayError(
+                f"the run has ended, but the recording goes on: {self._place(left[0])}"
+            )
+        if self.mode == "fill":
+            self.recording.steps = self._played
+            save(self.recording)
+
+    async def _wait_for_change(self) -> None:
+        """Wait for a request or a timer; fail as stuck when none comes and the run can't go on."""
+        started, over = bool(self._conversations), not self._todo
+        stuck = started and (not over or self.clock.next() is not None)
+        try:
+            async with asyncio.timeout(GRACE if stuck else None):
+                await self.clock.changed.wait()
+        except TimeoutError:
+            self.fail(ReplayError(self._stuck()))
+
+    def _next(self) -> Exchange | ClockStep | None:
+        """Return the step that can be played now, or None."""
+        while self._todo and self._was_cancelled(self._todo[0]):
+            self._todo.pop(0)
+        head, due = (self._todo[0] if self._todo else None), self.clock.next()
+        if isinstance(head, Exchange) and head.reply is not None and head.key in self._waiting:
+            return head
+        if self.mode == "recorded":
+            return head if isinstance(head, ClockStep) and due is not None else None
+        if self.mode == "lenient" and self._waiting:
+            return next(iter(self._waiting.values())).exchange
+        return None if due is None else ClockStep(due)
+
+    def _play(self, step: Exchange | ClockStep) -> None:
+        """Hand over one reply, or fire one timer."""
+        if step in self._todo:
+            self._todo.remove(step)
+        if isinstance(step, Exchange):
+            self._played.append(step)
+            self._answer(self._waiting.pop(step.key))
+        elif step.seconds == self.clock.next():
+            self._played.append(step)
+            self.clock.fire()
+        else:
+            place = f"{self.recording.path.name}:{step.line}"
+            due = self.clock.next()
+            self.fail(ReplayError(f"{place}: recorded: clock {step.seconds}, the run: clock {due}"))
+
+    def _answer(self, call: Call) -> None:
+        conversation, reply = call.conversation, answer(call.exchange, call.body)
+        turn = {"role": "assistant", "content": reply["content"]}
+        conversation.history = (
+            [*call.body["messages"], turn] if reply["content"] else call.body["messages"]
+        )
+        conversation.call_ids = [b["id"] for b in reply["content"] if b["type"] == "tool_use"]
+        conversation.asking = False
+        call.reply.set_result(reply)
+
+    def _cancel(self, call: Call) -> None:
+        exchange = call.exchange
+        self._waiting.pop(exchange.key, None)
+        self._cancelled.add(exchange.key)
+        if self.mode == "fill":
+            cancelled = Exchange(exchange.agent, exchange.turn, None, sent=exchange.sent)
+            self._played.append(cancelled)
+        self.clock.changed.set()
+
+    def _was_cancelled(self, step: Exchange | ClockStep) -> bool:
+        return isinstance(step, Exchange) and step.reply is None and step.key in self._cancelled
+
+    def _arrive(self, body: dict[str, Any]) -> Call:
+        """Find out who asks and which exchange answers; compare. ReplayError: none, or it differs."""
+        conversation = self._continued(body) or self._opened(body)
+        key = (conversation.agent, conversation.turn + 1)
+        exchange = self._exchanges.get(key)
+        if exchange is None and self.mode == "fill":
+            exchange = Exchange(*key, reply=None)
+        if exchange is None:
+            name = self.recording.path.name
+            raise ReplayError(
+                f"{name} ends here: it has no turn {key[1]} of {key[0]}. "
+                f"If the file was not cut off, fill it in again: {FILL}"
+            )
+        words = describe(body, len(conversation.history), conversation.call_ids)
+        if words["model"] == self.recording.model:
+            del words["model"]
+        self._compare(conversation, exchange, words)
+        conversation.turn, conversation.asking = key[1], True
+        reply = asyncio.get_running_loop().create_future()
+        call = Call(conversation, exchange, body, reply)
+        self._waiting[key] = call
+        return call
+
+    def _continued(self, body: dict[str, Any]) -> Conversation | None:
+        """Return the conversation that this request continues: its history, then something new."""
+        messages = body["messages"]
+        for conversation in self._conversations:
+            known = conversation.history
+            if not conversation.asking and messages[: len(known)] == known:
+                return conversation
+        return None
+
+    def _opened(self, body: dict[str, Any]) -> Conversation:
+        """Return a new conversation, under the name that the recording has for this opening."""
+        started = {c.agent for c in self._conversations}
+        left = [a for a, turn in self._exchanges if turn == 1 and a not in started]
+        name, opening = speaker(body), describe(body, 0, [])["messages"]
+        named = [a for a in left if a.partition(".")[0] == name]
+        same = [a for a in named if (self._exchanges[a, 1].sent or {}).get("messages") == opening]
+        if self.mode == "fill" and name and not named:
+            named = [name]  # an agent whose only call is cancelled has no reply in the file
+        others = [] if self.mode == "fill" else left
+        agent = next(iter([*same, *named, *others]), None)
+        if agent is None:
+            file = self.recording.path.name
+            raise ReplayError(f"{file} has no conversation for {name or 'a prompt without a name'}")
+        self._conversations.append(Conversation(agent))
+        return self._conversations[-1]
+
+    def _compare(self, talk: Conversation, exchange: Exchange, words: dict[str, Any]) -> None:
+        """Compare a request with the recording, or write it there, or give notice."""
+        before, talk.words = talk.words, {k: v for k, v in words.items() if k != "messages"}
+        if self.mode == "fill":
+            new = {k: v for k, v in words.items() if k == "messages" or before.get(k) != v}
+            gone = {k: None for k in before if k not in words}
+            exchange.sent = new | gone
+            return
+        if exchange.sent is None:
+            raise ReplayError(f"{self._place(exchange)} was never filled in. Run: {FILL}")
+        expected = {k: v for k, v in (before | exchange.sent).items() if v is not None}
+        found = differences(expected, words)
+        if found and self.mode == "lenient":
+            print(
+                f"  (lenient: {exchange.agent}, turn {exchange.turn}: written for another request)"
+            )
+        elif found:
+            raise ReplayError(self._report(exchange, found))
+
+    def _report(self, exchange: Exchange, found: list[Any]) -> str:
+        agent, turn, file = exchange.agent, exchange.turn, self.recording.path.name
+        lines = [f"{agent}, turn {turn}, sent something else than was recorded."]
+        for path, recorded, sent in found[:4]:
+            a, b = excerpts(recorded, sent)
+            field_name = ".".join(map(str, path))
+            lines.append(f"  {file}:{exchange.line('sent', *path)}, field {field_name}")
+            lines.append(f"    recorded: {a}")
+            lines.append(f"    sent:     {b}")
+        if len(found) > 4:
+            lines.append(f"  and {len(found) - 4} more fields")
+        lines.append("Three ways out: undo the change; write the recording again with")
+        lines.append(f"{FILL}; or set COOKBOOK_CLIENT=lenient and take the old replies.")
+        return "\n".join(lines)
+
+    def _stuck(self) -> str:
+        head = self._todo[0] if self._todo else None
+        expected = self._place(head) if head else "nothing more, for the recording is at its end"
+        asking = [f"{agent} (turn {turn}, asked)" for agent, turn in self._waiting]
+        silent = [f"{c.agent} (after turn {c.turn})" for c in self._conversations if not c.asking]
+        return (
+            f"the replay is stuck: nothing can run. Expected next: {expected}. "
+            f"Waiting: {', '.join(asking + silent) or 'nobody'}. "
+            "An agent waits for mail that never comes, or a tool waits in real time, not on the clock."
+        )
+
+    def _place(self, step: Exchange | ClockStep) -> str:
+        line = step.line if isinstance(step, ClockStep) else step.line()
+        what = (
+            f"{step.seconds} s"
+            if isinstance(step, ClockStep)
+            else f"{step.agent}, turn {step.turn}"
+        )
+        return f"{self.recording.path.name}:{line} ({what})"
+
+
+class ReplayTransport(httpx2.AsyncBaseTransport):
+    """Stands where the network would be, below a real AsyncAnthropic."""
+
+    def __init__(self, replay: Replay) -> None:
+        self._replay = replay
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.method == "GET":
+            model = {
+                "id": self._replay.recording.model,
+                "type": "model",
+                "display_name": "recorded",
+            }
+            return httpx2.Response(200, json=model | {"created_at": "2026-01-01T00:00:00Z"})
+        body = json.loads(scrub((await request.aread()).decode()))
+        if request.url.path != "/v1/messages" or body.get("stream"):
+            raise ReplayError(f"a recording answers messages.create only, not {request.url.path}")
+        return httpx2.Response(200, json=await self._replay.ask(body))
