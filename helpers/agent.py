@@ -87,23 +87,15 @@ async def ask(agent: Agent, turn: int) -> Reply:
 async def run_call(agent: Agent, turn: int, call: ToolCall) -> ToolResultBlockParam:
     """Run one tool call past the hook and log it; return its result block."""
     log, tool = agent.hub.log, agent.tools.get(call.name)
-    log.record("tool_call", agent.name, id=call.id, tool=call.name, input=call.input)
+    what = {"id": call.id, "tool": call.name, "input": call.input}
+    log.record("tool_call", agent.name, **what)
     if tool and tool.acts and turn == agent.max_turns:
         result = tool_result(call, "not run: in your last turn you would not see the result", True)
     else:
         step = Step(agent.name, turn, "tool_call", call.name, {"input": call.input})
         result = await agent.hook(step, lambda: call_tool(agent.tools, call))
     text = "".join(block["text"] for block in cast(list[TextBlockParam], result["content"]))
-    failed = result.get("is_error", False)
-    log.record(
-        "tool_result",
-        agent.name,
-        id=call.id,
-        tool=call.name,
-        input=call.input,
-        text=text,
-        error=failed,
-    )
+    log.record("tool_result", agent.name, **what, text=text, error=result.get("is_error", False))
     return result
 
 

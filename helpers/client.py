@@ -76,9 +76,7 @@ async def _live() -> AsyncIterator[Session]:
         error.add_note("The API refused the key: check ANTHROPIC_API_KEY, in the shell or in .env.")
         raise
     except anthropic.NotFoundError as error:
-        error.add_note(
-            f"Is {model!r} a model you can use? Set COOKBOOK_MODEL, in the shell or in .env."
-        )
+        error.add_note(f"Is {model!r} a model you can use? Set COOKBOOK_MODEL, in shell or .env.")
         raise
 
 
@@ -93,8 +91,8 @@ async def _replayed(name: str, folder: Path, mode: str) -> AsyncIterator[Session
         http_client=httpx2.AsyncClient(transport=ReplayTransport(replay), trust_env=False),
     )
     body = asyncio.current_task()
-    assert body is not None
-    # The SDK looks up its platform in a thread at the first request: let that be over before the run.
+    assert body is not None, "an `async with` block always runs in a task"
+    # The SDK looks up its platform in a thread at its first request: get that over with.
     await client.models.retrieve(recording.model)
     print(f"{mode}: replies of {recording.path.name}, {recording.source} ({recording.about})")
     driver = asyncio.create_task(replay.drive(body))

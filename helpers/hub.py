@@ -216,13 +216,11 @@ async def wait_for_mail(hub: Hub, name: str, seconds: float = 60.0) -> str:
     if not in_time:
         return f"{seconds:g}s timeout"
     idle = [n for n, b in hub.boxes.items() if n != name and b.status == "idling"]
-    return (
-        f"nobody is left to send: {', '.join(idle)} wait too" if idle else "no other agent is alive"
-    )
+    return f"nobody can send: {', '.join(idle)} wait too" if idle else "no other agent is alive"
 
 
 def end_agent(hub: Hub, name: str, status: str, reason: str = "") -> None:
-    """Set an agent's one final status, bury its unread mail and tell who has to know (notebook 02)."""
+    """Set the one final status, bury unread mail and tell who has to know (notebook 02)."""
     box = hub.boxes[name]
     if not box.alive:
         return

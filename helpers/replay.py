@@ -5,7 +5,6 @@ loop run until it is idle. So agents that run side by side interleave the same w
 """
 
 import asyncio
-import itertools
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import anthropic
 import httpx2
 
-from .hub import one_line
+from .comparing import differences, report
 from .recording import (
     FILL,
     ClockStep,
@@ -27,6 +26,12 @@ from .recording import (
 )
 from .stepping import IdleProbe, VirtualClock
 
+MODEL_INFO = {
+    "id": "recorded",
+    "type": "model",
+    "display_name": "recorded",
+    "created_at": "2026-01-01T00:00:00Z",
+}
 GRACE = 0.4  # seconds that a stuck replay is given: a tool may wait for something real
 
 
@@ -56,32 +61,15 @@ class Call:
     reply: asyncio.Future[dict[str, Any]]
 
 
-def differences(recorded: Any, sent: Any, path: tuple[str | int, ...] = ()) -> list[Any]:
-    """Return (path, recorded, sent) for each place where two JSON values differ."""
-    if isinstance(recorded, dict) and isinstance(sent, dict):
-        keys: list[Any] = list(dict.fromkeys([*recorded, *sent]))
-        pairs = [(key, recorded.get(key), sent.get(key)) for key in keys]
-    elif isinstance(recorded, list) and isinstance(sent, list):
-        pairs = [(i, a, b) for i, (a, b) in enumerate(itertools.zip_longest(recorded, sent))]
-    else:
-        return [] if recorded == sent else [(path, recorded, sent)]
-    return [found for key, a, b in pairs for found in differences(a, b, (*path, key))]
-
-
-def excerpts(recorded: Any, sent: Any) -> tuple[str, str]:
-    """Return both values on a line each, cut around the first character that differs."""
-    a, b = ("(nothing)" if value is None else str(value) for value in (recorded, sent))
-    start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), 0)
-    start = max(0, min(start, len(a), len(b)) - 40)
-    mark = "…" if start else ""
-    return mark + one_line(a[start:], 120), mark + one_line(b[start:], 120)
+def _with_replies(steps: list[Exchange | ClockStep]) -> list[Exchange | ClockStep]:
+    return [step for step in steps if isinstance(step, Exchange) and step.reply is not None]
 
 
 class Replay:
     """Answers the requests of one run from a recording, in serial steps.
 
     `mode` is "recorded" (the whole content of each request is compared), "lenient" (a reply is
-    picked by agent and turn, with a notice) or "fill" (what was sent is written beside the replies).
+    picked by agent and turn, with a notice) or "fill" (what was sent is written down).
     `pace` is in real seconds between two steps and never changes their order.
     """
 
@@ -89,10 +77,7 @@ class Replay:
         self.recording, self.mode, self.pace = recording, mode, pace
         self.clock = VirtualClock()
         self.failure: ReplayError | None = None
-        strict, steps = mode == "recorded", recording.steps
-        self._todo = [
-            s for s in steps if strict or (isinstance(s, Exchange) and s.reply is not None)
-        ]
+        self._todo = recording.steps if mode == "recorded" else _with_replies(recording.steps)
         self._exchanges = {s.key: s for s in self._todo if isinstance(s, Exchange)}
         self._conversations: list[Conversation] = []
         self._waiting: dict[tuple[str, int], Call] = {}
@@ -147,9 +132,7 @@ class Replay:
             call = next(iter(self._waiting.values()))
             raise ReplayError(f"the run has ended, but {self._place(call.exchange)} still waits")
         if left and self.mode != "lenient":
-            raise ReplayError(
-                f"the run has ended, but the recording goes on: {self._place(left[0])}"
-            )
+            raise ReplayError(f"the run has ended; the recording goes on: {self._place(left[0])}")
         if self.mode == "fill":
             self.recording.steps = self._played
             save(self.recording)
@@ -195,9 +178,7 @@ class Replay:
     def _answer(self, call: Call) -> None:
         conversation, reply = call.conversation, answer(call.exchange, call.body)
         turn = {"role": "assistant", "content": reply["content"]}
-        conversation.history = (
-            [*call.body["messages"], turn] if reply["content"] else call.body["messages"]
-        )
+        conversation.history = call.body["messages"] + ([turn] if reply["content"] else [])
         conversation.call_ids = [b["id"] for b in reply["content"] if b["type"] == "tool_use"]
         conversation.asking = False
         call.reply.set_result(reply)
@@ -215,7 +196,7 @@ class Replay:
         return isinstance(step, Exchange) and step.reply is None and step.key in self._cancelled
 
     def _arrive(self, body: dict[str, Any]) -> Call:
-        """Find out who asks and which exchange answers; compare. ReplayError: none, or it differs."""
+        """Find out who asks and which exchange answers, and compare. ReplayError: none fits."""
         conversation = self._continued(body) or self._opened(body)
         key = (conversation.agent, conversation.turn + 1)
         exchange = self._exchanges.get(key)
@@ -276,26 +257,10 @@ class Replay:
         expected = {k: v for k, v in (before | exchange.sent).items() if v is not None}
         found = differences(expected, words)
         if found and self.mode == "lenient":
-            print(
-                f"  (lenient: {exchange.agent}, turn {exchange.turn}: written for another request)"
-            )
+            who = f"{exchange.agent}, turn {exchange.turn}"
+            print(f"  (lenient: this reply to {who} was written for another prompt)")
         elif found:
-            raise ReplayError(self._report(exchange, found))
-
-    def _report(self, exchange: Exchange, found: list[Any]) -> str:
-        agent, turn, file = exchange.agent, exchange.turn, self.recording.path.name
-        lines = [f"{agent}, turn {turn}, sent something else than was recorded."]
-        for path, recorded, sent in found[:4]:
-            a, b = excerpts(recorded, sent)
-            field_name = ".".join(map(str, path))
-            lines.append(f"  {file}:{exchange.line('sent', *path)}, field {field_name}")
-            lines.append(f"    recorded: {a}")
-            lines.append(f"    sent:     {b}")
-        if len(found) > 4:
-            lines.append(f"  and {len(found) - 4} more fields")
-        lines.append("Three ways out: undo the change; write the recording again with")
-        lines.append(f"{FILL}; or set COOKBOOK_CLIENT=lenient and take the old replies.")
-        return "\n".join(lines)
+            raise ReplayError(report(self.recording.path.name, exchange, found))
 
     def _stuck(self) -> str:
         head = self._todo[0] if self._todo else None
@@ -305,17 +270,13 @@ class Replay:
         return (
             f"the replay is stuck: nothing can run. Expected next: {expected}. "
             f"Waiting: {', '.join(asking + silent) or 'nobody'}. "
-            "An agent waits for mail that never comes, or a tool waits in real time, not on the clock."
+            "An agent waits for mail that never comes, or a tool waits in real time."
         )
 
     def _place(self, step: Exchange | ClockStep) -> str:
-        line = step.line if isinstance(step, ClockStep) else step.line()
-        what = (
-            f"{step.seconds} s"
-            if isinstance(step, ClockStep)
-            else f"{step.agent}, turn {step.turn}"
-        )
-        return f"{self.recording.path.name}:{line} ({what})"
+        if isinstance(step, ClockStep):
+            return f"{self.recording.path.name}:{step.line} (clock {step.seconds})"
+        return f"{self.recording.path.name}:{step.line()} ({step.agent}, turn {step.turn})"
 
 
 class ReplayTransport(httpx2.AsyncBaseTransport):
@@ -326,12 +287,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if request.method == "GET":
-            model = {
-                "id": self._replay.recording.model,
-                "type": "model",
-                "display_name": "recorded",
-            }
-            return httpx2.Response(200, json=model | {"created_at": "2026-01-01T00:00:00Z"})
+            return httpx2.Response(200, json=MODEL_INFO)
         body = json.loads(scrub((await request.aread()).decode()))
         if request.url.path != "/v1/messages" or body.get("stream"):
             raise ReplayError(f"a recording answers messages.create only, not {request.url.path}")

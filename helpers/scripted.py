@@ -1,4 +1,4 @@
-"""Scripted agents, no model: each reply is a function of (agent, turn, request), under the real SDK."""
+"""Scripted agents, no model: a reply is a function of (agent, turn, request), below the real SDK."""
 
 import asyncio
 import inspect
@@ -14,6 +14,7 @@ import httpx2
 from .client import Session
 from .hub import Clock
 from .recording import Exchange, answer, speaker
+from .replay import MODEL_INFO
 from .stepping import VirtualClock, run_clock
 
 MODEL = "scripted"
@@ -50,8 +51,7 @@ class ScriptedTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if request.method == "GET":
-            model = {"id": MODEL, "type": "model", "display_name": MODEL}
-            return httpx2.Response(200, json=model | {"created_at": "2026-01-01T00:00:00Z"})
+            return httpx2.Response(200, json=MODEL_INFO)
         body = json.loads(await request.aread())
         agent = speaker(body) or "agent"
         turn = 1 + sum(message["role"] == "assistant" for message in body["messages"])
