@@ -1,4 +1,4 @@
-"""Scripted agents, no model: a reply is a function of (agent, turn, request), below the real SDK."""
+"""Scripted agents, no model: a reply is a function of (agent, turn, request), below the SDK."""
 
 import asyncio
 import inspect
