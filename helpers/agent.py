@@ -9,7 +9,7 @@ from anthropic import AsyncAnthropic
 from anthropic.types import Message as Reply
 from anthropic.types import MessageParam, TextBlockParam, ToolResultBlockParam
 
-from .hub import Hub, end_agent
+from .hub import Hub, Mailbox, end_agent
 from .tools import Tool, ToolCall, call_tool, messaging_tools, render, tool_result
 
 
@@ -47,7 +47,15 @@ class Agent:
     max_turns: int
     max_tokens: int
     hook: Hook
-    text: str = ""
+
+    @property
+    def box(self) -> Mailbox:
+        return self.hub.boxes[self.name]
+
+    def check_alive(self) -> None:
+        """Raise CancelledError if the agent was ended while something it awaited swallowed that."""
+        if not self.box.alive:
+            raise asyncio.CancelledError(f"{self.name} has ended: {self.box.status}")
 
 
 async def together(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
@@ -75,7 +83,8 @@ async def ask(agent: Agent, turn: int) -> Reply:
     log, step = agent.hub.log, Step(agent.name, turn, "model_call", agent.model, request)
     log.record("model_call", agent.name, turn=turn, model=agent.model)
     reply: Reply = await agent.hook(step, lambda: agent.client.messages.create(**request))
-    agent.hub.boxes[agent.name].confirm()
+    agent.check_alive()
+    agent.box.confirm()
     if reply.content:
         blocks = cast(Any, [block.to_dict() for block in reply.content])
         agent.messages.append({"role": "assistant", "content": blocks})
@@ -94,6 +103,7 @@ async def run_call(agent: Agent, turn: int, call: ToolCall) -> ToolResultBlockPa
     else:
         step = Step(agent.name, turn, "tool_call", call.name, {"input": call.input})
         result = await agent.hook(step, lambda: call_tool(agent.tools, call))
+        agent.check_alive()
     text = "".join(block["text"] for block in cast(list[TextBlockParam], result["content"]))
     log.record("tool_result", agent.name, **what, text=text, error=result.get("is_error", False))
     return result
@@ -120,20 +130,19 @@ async def take_turns(agent: Agent) -> str:
     """Ask, run tools and deliver mail until the agent ends; return its final status."""
     for turn in range(1, agent.max_turns + 1):
         reply = await ask(agent, turn)
-        agent.text = "".join(b.text for b in reply.content if b.type == "text") or agent.text
+        text = "".join(block.text for block in reply.content if block.type == "text")
+        agent.box.text = text or agent.box.text
         calls = [ToolCall(b.id, b.name, b.input) for b in reply.content if b.type == "tool_use"]
         if reply.stop_reason == "tool_use" and calls:
             results = await run_tools(agent, turn, calls)
             cast(list[Any], results[-1]["content"]).extend(mail_block(agent))
             agent.messages.append({"role": "user", "content": results})
         elif reply.stop_reason in ("end_turn", "tool_use"):
-            if not agent.hub.boxes[agent.name].inbox or turn == agent.max_turns:
+            if not agent.box.inbox or turn == agent.max_turns:
                 return "done"
             agent.messages.append({"role": "user", "content": mail_block(agent)})
         elif reply.stop_reason != "pause_turn":
             return reply.stop_reason or "no_stop_reason"
-        if not agent.hub.alive(agent.name):
-            break  # ended from outside while a tool held on to it
     return "out_of_turns"
 
 
@@ -160,10 +169,11 @@ async def run_agent(
     agent = Agent(client, hub, name, model, system, by_name, opening, max_turns, max_tokens, hook)
     try:
         status = await take_turns(agent)
-    except BaseException as error:
-        cancelled = isinstance(error, asyncio.CancelledError)
-        reason = agent.text if cancelled else f"{type(error).__name__}: {error}"
-        end_agent(hub, name, "killed" if cancelled else "crashed", reason)
+    except asyncio.CancelledError:
+        end_agent(hub, name, "killed")
         raise
-    end_agent(hub, name, status, agent.text)
-    return agent.text
+    except BaseException as error:
+        end_agent(hub, name, "crashed", f"{type(error).__name__}: {error}")
+        raise
+    end_agent(hub, name, status)
+    return agent.box.text

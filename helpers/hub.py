@@ -55,6 +55,7 @@ class Mailbox:
     inbox: list[Message] = field(default_factory=list)
     unconfirmed: list[Message] = field(default_factory=list)
     bell: asyncio.Event = field(default_factory=asyncio.Event)
+    text: str = ""  # what the agent said last
 
     @property
     def alive(self) -> bool:
@@ -232,7 +233,8 @@ def end_agent(hub: Hub, name: str, status: str, reason: str = "") -> None:
             notice = f"{name} ended ({status}) before reading: {one_line(message.content)}"
             hub.deliver(Message("hub", message.sender, notice))
     if box.starter and hub.alive(box.starter) and status not in ("killed", "dismissed"):
-        hub.deliver(Message("hub", box.starter, f"{name} ended: {status}. {reason}".strip()))
+        parts = [f"{name} ended: {status}.", reason, box.text]
+        hub.deliver(Message("hub", box.starter, " ".join(part for part in parts if part)))
     alive = [b for b in hub.boxes.values() if b.alive]
     if alive and all(b.status == "idling" for b in alive):
         alive[0].wake()

@@ -1,4 +1,4 @@
-"""Runs and writes the notebooks: `python -m helpers.notebooks [--write | --fill | --sync] [PATH …]`.
+"""Runs and writes the notebooks: `python -m helpers.notebooks [--write | --fill | --sync] [PATH]`.
 
 Without a flag each notebook is executed on the recordings and its outcome printed. `--write` also
 saves the outputs, byte for byte the same each time. `--fill` plays hand-written replies through
@@ -54,7 +54,7 @@ class _Kernel(AsyncKernelManager):
 
 
 def execute(path: Path, mode: str = "recorded", timeout: int = 60) -> nbformat.NotebookNode:
-    """Return the executed notebook. CellExecutionError: a cell raised; CellTimeoutError: it hung."""
+    """Return the executed notebook. CellExecutionError: a cell raised. CellTimeoutError: it hung."""
     notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
@@ -158,7 +158,8 @@ def main() -> int:
             print(f"{'synced' if sync(path) else 'same'}  {path.name}")
         return 0
     mode = "fill" if options.fill else "recorded"
-    return 0 if all([run(path, mode, options.write) for path in paths]) else 1
+    outcomes = [run(path, mode, options.write) for path in paths]
+    return 0 if all(outcomes) else 1
 
 
 if __name__ == "__main__":

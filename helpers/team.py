@@ -1,16 +1,21 @@
-"""A fixed team that runs until its lead is done. Notebook 03 builds it."""
+"""Teams: a fixed one (notebook 03), and a lead that starts its helpers itself (notebook 04)."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from anthropic import APIError, AsyncAnthropic
+from pydantic import Field
 
-from .agent import Hook, no_hook, run_agent
-from .hub import Hub, end_agent
+from .agent import run_agent
+from .hub import Clock, Hub, end_agent
+from .tools import Arguments, NoArguments, Tool, messaging_tools
 
 TEAM_SYSTEM = "You are {name}, one of {count} agents who work together. The others are: {peers}."
+LEAD_SYSTEM = "You are lead. You can start helpers, and you answer for what they do."
+HELPER_SYSTEM = "You are {name}, a helper. Report to lead."
 
 
 @dataclass(frozen=True)
@@ -21,75 +26,192 @@ class Member:
     task: str
 
 
-def start(
-    group: asyncio.TaskGroup,
-    client: AsyncAnthropic,
-    hub: Hub,
-    name: str,
-    starter: str | None = None,
-    **settings: Any,
-) -> asyncio.Task[str]:
-    """Register an agent and start it in the group; `settings` go to `run_agent`.
+@dataclass
+class Crew:
+    """The agents of one run, each a task of the same group (notebook 03)."""
 
-    An API error of an agent that has a starter ends that agent only: the starter gets a notice.
-    """
-    hub.register(name, starter)
+    client: AsyncAnthropic
+    hub: Hub
+    group: asyncio.TaskGroup
+    tasks: dict[str, asyncio.Task[str]] = field(default_factory=dict)
 
-    async def work() -> str:
+    def start(self, name: str, starter: str | None = None, **settings: Any) -> asyncio.Task[str]:
+        """Register an agent and start it; the settings are those of `run_agent`."""
+        self.hub.register(name, starter)
+        self.tasks[name] = self.group.create_task(self._work(name, starter, settings), name=name)
+        return self.tasks[name]
+
+    async def _work(self, name: str, starter: str | None, settings: dict[str, Any]) -> str:
         try:
-            return await run_agent(client, hub, name, **settings)
+            return await run_agent(self.client, self.hub, name, **settings)
         except APIError:
             if starter is None:
                 raise
-            return ""
+            return ""  # its starter has been told; the others go on
 
-    return group.create_task(work(), name=name)
+    def stop(self, names: Sequence[str], status: str) -> list[asyncio.Task[str]]:
+        """Give those still alive their final status and cancel their tasks; return the tasks."""
+        for name in names:
+            end_agent(self.hub, name, status)
+            self.tasks[name].cancel()
+        return [self.tasks[name] for name in names]
 
 
-def stop(hub: Hub, tasks: dict[str, asyncio.Task[str]], status: str) -> None:
-    """Give every agent that is still alive its final status and cancel its task."""
-    for name, task in tasks.items():
-        end_agent(hub, name, status)
-        task.cancel()
+@asynccontextmanager
+async def crew(client: AsyncAnthropic, hub: Hub) -> AsyncIterator[Crew]:
+    """Open a crew. Leaving it dismisses who is still at work; after an error they are killed.
+
+    An error of one agent stops the others and is raised as it is, not as a group.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            team = Crew(client, hub, group)
+            try:
+                yield team
+                team.stop(list(team.tasks), "dismissed")
+            finally:
+                team.stop(list(team.tasks), "killed")
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
 
 
 async def run_team(
+    client: AsyncAnthropic, hub: Hub, members: Sequence[Member], *, model: str, **settings: Any
+) -> str:
+    """Run all members side by side; return the answer of the first, the lead (notebook 03)."""
+    names = [member.name for member in members]
+    async with crew(client, hub) as team:
+        for member in members:
+            peers = ", ".join(name for name in names if name != member.name)
+            system = TEAM_SYSTEM.format(name=member.name, count=len(names), peers=peers)
+            starter = names[0] if member is not members[0] else None
+            shared = {"model": model, "system": system, "task": member.task, **settings}
+            team.start(member.name, starter, **shared)
+        return await team.tasks[names[0]]
+
+
+class CreateSubagents(Arguments):
+    base_instruction: str = Field(min_length=1)
+    per_subagent_instructions: list[str] = Field(default=[""], min_length=1, max_length=10)
+
+
+class KillSubagents(Arguments):
+    subagent_ids: list[str] = Field(min_length=1)
+
+
+class Sleep(Arguments):
+    seconds: int = Field(ge=0, le=10)
+
+
+def sleep_tool(clock: Clock) -> Tool:
+    """Return a tool that only sleeps: a stand-in for work that takes time (notebook 04)."""
+
+    async def sleep(arguments: Sleep) -> str:
+        await clock.sleep(arguments.seconds)
+        return f"slept {arguments.seconds}s"
+
+    return Tool("sleep", "Sleep for this many seconds, then return.", Sleep, sleep)
+
+
+def helper_tools(hub: Hub, name: str) -> list[Tool]:
+    """Return what a helper may use when nobody says otherwise (notebook 04)."""
+    return [sleep_tool(hub.clock), *messaging_tools(hub, name)]
+
+
+@dataclass
+class Subagents:
+    """The helpers that one lead has started, and how it starts and ends them (notebook 04)."""
+
+    team: Crew
+    lead: str
+    settings: dict[str, Any]
+    tools_of: Callable[[Hub, str], list[Tool]]
+    max_alive: int
+    names: list[str] = field(default_factory=list)
+
+    def alive(self) -> list[str]:
+        return [name for name in self.names if self.team.hub.alive(name)]
+
+    async def create(self, arguments: CreateSubagents) -> str:
+        """Start one helper per instruction and return at once. ValueError: too many alive."""
+        hub, instructions = self.team.hub, arguments.per_subagent_instructions
+        if len(self.alive()) + len(instructions) > self.max_alive:
+            raise ValueError(f"{self.max_alive} helpers may live at once, {len(self.alive())} do")
+        spawned = []
+        for instruction in instructions:
+            name = hub.new_name()
+            task = f"{arguments.base_instruction}\n\n{instruction}".strip()
+            own = {"system": HELPER_SYSTEM.format(name=name), "tools": self.tools_of(hub, name)}
+            self.team.start(name, self.lead, task=task, **own, **self.settings)
+            spawned.append(name)
+        self.names += spawned
+        return f"spawned: {', '.join(spawned)}"
+
+    async def status(self, arguments: NoArguments) -> str:
+        boxes = self.team.hub.boxes
+        return "\n".join(f"{name}: {boxes[name].status}" for name in self.names) or "(none)"
+
+    async def kill(self, arguments: KillSubagents, deadline: float = 2.0) -> str:
+        """End helpers for good and wait until their tasks are over, or say which are not."""
+        asked, alive = dict.fromkeys(arguments.subagent_ids), self.alive()
+        ended = [name for name in asked if name in alive]
+        if not ended:
+            return (
+                f"none of them is an active helper of yours; active: {', '.join(alive) or 'none'}"
+            )
+        tasks = self.team.stop(ended, "killed")
+        with suppress(TimeoutError):
+            async with self.team.hub.clock.timeout(deadline):
+                await asyncio.wait(tasks)
+        notes = [f"{name} (not active)" for name in asked if name not in ended]
+        notes += [
+            f"{n} (still stopping)" for n, t in zip(ended, tasks, strict=True) if not t.done()
+        ]
+        words = {name: self.team.hub.boxes[name].text for name in ended}
+        notes += [f"{name} had said: {text}" for name, text in words.items() if text]
+        return "; ".join([f"cancelled: {', '.join(ended)}", *notes])
+
+
+def subagent_tools(helpers: Subagents) -> list[Tool]:
+    """Return the three tools of a lead that may start helpers (notebook 04)."""
+    return [
+        Tool(
+            "create_subagents",
+            "Start helpers that work beside you, one for each entry of per_subagent_instructions "
+            "(one helper if there is none). Each gets base_instruction and its own entry. Returns "
+            "at once with their names, while they work.",
+            CreateSubagents,
+            helpers.create,
+        ),
+        Tool(
+            "get_status",
+            "List your helpers with their status: active, idling (waiting for a message), or how "
+            "they ended.",
+            NoArguments,
+            helpers.status,
+        ),
+        Tool(
+            "kill_subagents",
+            "End helpers that you no longer need, by name. What they are doing is lost.",
+            KillSubagents,
+            helpers.kill,
+        ),
+    ]
+
+
+async def run_lead(
     client: AsyncAnthropic,
     hub: Hub,
-    members: Sequence[Member],
+    task: str,
     *,
     model: str,
-    max_turns: int = 20,
-    hook: Hook = no_hook,
+    tools_of: Callable[[Hub, str], list[Tool]] = helper_tools,
+    max_alive: int = 10,
+    **settings: Any,
 ) -> str:
-    """Run all members side by side and return the answer of the first, the lead.
-
-    The others are dismissed when the lead is done. An error of the lead is raised; nothing runs on.
-    """
-    names = [member.name for member in members]
-    tasks: dict[str, asyncio.Task[str]] = {}
-    try:
-        async with asyncio.TaskGroup() as group:
-            for member in members:
-                peers = ", ".join(name for name in names if name != member.name)
-                system = TEAM_SYSTEM.format(name=member.name, count=len(names), peers=peers)
-                starter = None if member is members[0] else names[0]
-                tasks[member.name] = start(
-                    group,
-                    client,
-                    hub,
-                    member.name,
-                    starter,
-                    model=model,
-                    system=system,
-                    task=member.task,
-                    max_turns=max_turns,
-                    hook=hook,
-                )
-            answer = await tasks[names[0]]
-            stop(hub, tasks, "dismissed")
-        return answer
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    finally:
-        stop(hub, tasks, "killed")
+    """Run a lead that starts helpers as it sees fit; return its answer (notebook 04)."""
+    shared = {"model": model, **settings}
+    async with crew(client, hub) as team:
+        helpers = Subagents(team, "lead", shared, tools_of, max_alive)
+        tools = [*subagent_tools(helpers), *messaging_tools(hub, "lead")]
+        return await team.start("lead", system=LEAD_SYSTEM, task=task, tools=tools, **shared)
