@@ -169,11 +169,10 @@ async def run_agent(
     agent = Agent(client, hub, name, model, system, by_name, opening, max_turns, max_tokens, hook)
     try:
         status = await take_turns(agent)
-    except asyncio.CancelledError:
-        end_agent(hub, name, "killed")
-        raise
     except BaseException as error:
-        end_agent(hub, name, "crashed", f"{type(error).__name__}: {error}")
+        killed = isinstance(error, asyncio.CancelledError)
+        reason = "" if killed else f"{type(error).__name__}: {error}"
+        end_agent(hub, name, "killed" if killed else "crashed", reason)
         raise
     end_agent(hub, name, status)
     return agent.box.text

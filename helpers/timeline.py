@@ -151,3 +151,123 @@ def tag(name: str, text: str = "", **attributes: object) -> str:
     }
     inside = "".join(f" {key}={quoteattr(str(value))}" for key, value in values.items())
     return f"<{name}{inside}>{escape(text)}</{name}>"
+
+
+def label(x: float, y: float, text: str, colour: str = INK, **more: object) -> str:
+    """Return a text of the picture, with a paper-coloured edge that keeps lines off it."""
+    return tag("text", text, x=x, y=y, fill=colour, stroke=PAPER, stroke_width=3,
+               paint_order="stroke", **more)
+
+
+def stroke(path: str, colour: str, width: float = 1.3, **more: object) -> str:
+    return tag("path", d=path, stroke=colour, stroke_width=width, fill="none", **more)
+
+
+def arrow(x1: float, y1: float, x2: float, y2: float, colour: str, dead: bool) -> str:
+    """Return a line with a dot at its start and, at its end, a head or the × of dead mail."""
+    dot = tag("circle", cx=x1, cy=y1, r=2, fill=colour)
+    line = stroke(f"M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}", colour)
+    if dead:
+        cross = f"M{x2 - 3:.1f} {y2 - 3:.1f}l6 6m0 -6l-6 6"
+        return dot + line + stroke(cross, PAPER, 4.0) + stroke(cross, INK, 1.8)
+    angle = math.atan2(y2 - y1, x2 - x1)
+    ends = [(x2 - 7 * math.cos(angle + a), y2 - 7 * math.sin(angle + a)) for a in (0.4, -0.4)]
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in [(x2, y2), *ends])
+    return dot + line + tag("polygon", points=points, fill=colour)
+
+
+def block(x: float, y: float, width: float, height: float, kind: str, colour: str) -> str:
+    """Return the box of a call: filled for a model call, outlined for a tool, dashed for a wait."""
+    look: dict[str, object] = {"stroke_dasharray": DASHES[kind]} if kind in DASHES else {}
+    fill = colour if kind == "model" else PAPER
+    return tag("rect", x=x, y=y, width=width, height=height, rx=2, fill=fill, stroke=colour, **look)
+
+
+@dataclass(frozen=True, repr=False)
+class Timeline:
+    """A run as lanes over the steps of its log: an SVG in a notebook, else text."""
+
+    lanes: tuple[Lane, ...]
+    mail: tuple[Mail, ...]
+    source: str
+    first: int
+    last: int
+    ticks: tuple[tuple[int, str], ...] = ()
+    unit: str = ""
+
+    def __repr__(self) -> str:
+        return "\n".join(clean(line.rstrip(), COLUMNS) for line in text_lines(self))
+
+    def _repr_svg_(self) -> str:
+        return Picture(self).svg()
+
+    @property
+    def summary(self) -> str:
+        dead = sum(m.dead for m in self.mail)
+        sizes = f"{len(self.lanes)} agents, {self.last - self.first + 1} steps"
+        return f"{sizes}, {len(self.mail)} messages" + (f", {dead} never read" if dead else "")
+
+
+class Picture:
+    """Lays a timeline out: x for a step, y for a lane."""
+
+    def __init__(self, timeline: Timeline):
+        self.line = timeline
+        names = [clean(lane.name, 20) for lane in timeline.lanes]
+        self.left = 28 + CHAR * max(map(len, [*names, "four"]))
+        right = 24 + CHAR * max(len(word) for lane in timeline.lanes for word in ("call cut off", lane.status))
+        self.step = (WIDTH - self.left - right) / (timeline.last - timeline.first + 1)
+        self.pitch = next(p for n, p in ((5, 48), (14, 36), (10**9, 28)) if len(names) <= n)
+        self.bottom = TOP + self.pitch * len(names)
+        self.middle = {n.name: TOP + self.pitch * (i + 0.5) for i, n in enumerate(timeline.lanes)}
+        self.half = self.pitch * 0.23
+
+    def x(self, step: int) -> float:
+        return self.left + (step - self.line.first + 0.5) * self.step
+
+    def svg(self) -> str:
+        """Return the whole picture, on paper of its own: it looks the same in both themes."""
+        height = self.bottom + (78 if self.line.ticks else 62)
+        box = tag("rect", x=0.5, y=0.5, width=WIDTH - 1, height=height - 1, rx=8, fill=PAPER, stroke="#c8c5bb")
+        body = [box, self.head(), *map(self.lane, self.line.lanes), *map(self.message, self.line.mail)]
+        body += [self.axis(), self.legend(height - 16)]
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}"'
+            f' role="img" style="max-width:100%;height:auto" font-family="sans-serif" font-size="12">'
+            + tag("title", f"Timeline of a run: {self.line.summary}")
+            + "\n".join(body)
+            + "</svg>"
+        )
+
+    def head(self) -> str:
+        source = label(16, 25, f"replies: {self.line.source}", font_weight="bold", font_size=13)
+        return source + label(WIDTH - 16, 25, self.line.summary, QUIET, text_anchor="end")
+
+    def lane(self, lane: Lane) -> str:
+        """Return one agent's lane: name, life line, calls, end and final status."""
+        y, colour = self.middle[lane.name], colour_of(lane.name)
+        mono: dict[str, object] = {"font_family": MONO, "font_size": 11}
+        parts = [label(16, y + 4, clean(lane.name, 20), colour, font_weight="bold", **mono)]
+        for start, end in lane.lives:
+            parts.append(stroke(f"M{self.x(start):.1f} {y:.1f}H{self.x(end):.1f}", colour))
+        parts += [self.call(call, y, colour) for call in lane.calls]
+        ends = [end for _, end in lane.lives][: len(lane.statuses)]
+        for end in ends:
+            parts.append(stroke(f"M{self.x(end):.1f} {y - self.half - 3:.1f}v{2 * self.half + 6:.1f}", INK, 3.0))
+        x, up = self.x(lane.lives[-1][1]) + 7, 3 if lane.cut else -4
+        parts.append(label(x, y - up, lane.status, **mono))
+        if lane.cut:
+            parts.append(label(x, y + 9, lane.cut, QUIET, **mono))
+        return "".join(parts)
+
+    def call(self, call: Call, y: float, colour: str) -> str:
+        """Return a call's box, with its name or its letter where there is room."""
+        height = 2 * self.half / call.rows
+        top = y - self.half + call.row * height
+        x, end = self.x(call.start) - self.step * 0.45, self.x(call.end or call.start)
+        width = max(end + (0 if call.cut else self.step * 0.45) - x, 1.5)
+        parts = [block(x, top, width, height, call.kind, colour)]
+        name = clean(WORDS.get(call.kind, call.name), 30)
+        word = next((w for w in (name, LETTERS[call.kind]) if 8 + 6.2 * len(w) <= width + 6 * (len(w) == 1)), "")
+        ...
+        return "".join(parts)
