@@ -54,7 +54,7 @@ class _Kernel(AsyncKernelManager):
 
 
 def execute(path: Path, mode: str = "recorded", timeout: int = 60) -> nbformat.NotebookNode:
-    """Return the notebook, executed. CellExecutionError: a cell raised; CellTimeoutError: it hung."""
+    """Return the executed notebook. CellExecutionError, CellTimeoutError: a cell raised or hung."""
     notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,

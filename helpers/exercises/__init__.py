@@ -1,4 +1,4 @@
-"""Checks the exercises: `await check("01.1", answer)` prints "not yet", what is wrong, or "right"."""
+"""Checks of the exercises: `check("01.1", answer)` prints "not yet", what is wrong, or "right"."""
 
 import asyncio
 import importlib

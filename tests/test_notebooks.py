@@ -1,0 +1,143 @@
+"""The notebooks as files: executed, in step with helpers, and as readable as style asks."""
+
+import ast
+import copy
+import re
+import statistics
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from helpers.notebooks import ROOT, definitions, home_cell, normalise, notebook_paths
+
+TAUGHT = ("hub", "tools", "agent", "team")
+LESSONS = [path for path in notebook_paths() if path.parent.name == "notebooks"]
+PARTS = ("By the end you can", "The picture", "What can go wrong", "Your turn", "Recap and next")
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)
+    return notebook
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def is_home(cell: nbformat.NotebookNode) -> bool:
+    return home_cell(cell.source) is not None
+
+
+def unrun(notebook: nbformat.NotebookNode) -> list[str]:
+    return [cell.source for cell in code_cells(notebook) if cell.execution_count is None]
+
+
+def drifted(notebook: nbformat.NotebookNode) -> list[str]:
+    return [c.source for c in code_cells(notebook) if (home_cell(c.source) or c.source) != c.source]
+
+
+@pytest.mark.parametrize("path", notebook_paths(), ids=lambda path: path.stem)
+def test_every_cell_was_run_and_saved_by_the_command(path: Path) -> None:
+    notebook = read(path)
+    assert not unrun(notebook)
+    assert normalise(notebook) == path.read_text(encoding="utf-8")
+
+
+def test_a_stripped_notebook_is_noticed() -> None:
+    notebook = copy.deepcopy(read(LESSONS[0]))
+    for cell in code_cells(notebook):
+        cell.execution_count, cell.outputs = None, []
+    assert unrun(notebook)
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_home_cells_equal_their_helper(path: Path) -> None:
+    assert not drifted(read(path)), "run: python -m helpers.notebooks --sync"
+
+
+def test_one_changed_comment_in_a_home_cell_is_noticed() -> None:
+    cells = [cell for path in LESSONS for cell in code_cells(read(path)) if is_home(cell)]
+    commented = next(cell for cell in cells if "  # " in cell.source)
+    changed = copy.deepcopy(commented)
+    changed.source = commented.source.replace("  # ", "  # not ", 1)
+    assert drifted(nbformat.v4.new_notebook(cells=[changed]))
+
+
+def test_each_taught_definition_has_exactly_one_home() -> None:
+    homes = [
+        (cell.source.split("\n", 1)[0].removeprefix("# helpers/").removesuffix(".py"), name)
+        for path in LESSONS
+        for cell in code_cells(read(path))
+        if is_home(cell)
+        for name in definitions(cell.source)
+    ]
+    taught = [
+        (module, name)
+        for module in TAUGHT
+        for name in definitions((ROOT / "helpers" / f"{module}.py").read_text(encoding="utf-8"))
+    ]
+    assert sorted(homes) == sorted(taught)
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_code_cells_are_short_and_explained(path: Path) -> None:
+    cells = [cell for cell in read(path).cells if cell.source.strip()]
+    code = [i for i, cell in enumerate(cells) if cell.cell_type == "code"]
+    lengths = [len(cells[i].source.splitlines()) for i in code if not is_home(cells[i])]
+    homes = [len(cells[i].source.splitlines()) for i in code if is_home(cells[i])]
+    explained = sum(i > 0 and cells[i - 1].cell_type == "markdown" for i in code)
+    kinds = "".join("c" if cell.cell_type == "code" else "m" for cell in cells)
+    assert statistics.median(lengths) <= 8
+    assert max(lengths) <= 30
+    assert max(homes, default=0) <= 61  # 60 and the line that names the module
+    assert explained >= 0.9 * len(code)
+    assert "ccc" not in kinds
+    assert max(len(line) for i in code for line in cells[i].source.splitlines()) <= 100
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_printed_outputs_fit_the_screen(path: Path) -> None:
+    for cell in code_cells(read(path)):
+        text = "".join(out.get("text", "") for out in cell.outputs)
+        assert text.count("\n") <= 25, cell.source
+
+
+@pytest.mark.parametrize("path", LESSONS[1:], ids=lambda path: path.stem)
+def test_a_lesson_has_its_seven_parts_and_its_length(path: Path) -> None:
+    text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    parts = [heading for heading in headings if heading in PARTS]
+    assert parts == list(PARTS)
+    assert 900 <= len(re.findall(r"\w+", text)) <= 1500
+    assert 15 <= len(code_cells(read(path))) <= 32  # home cells included
+
+
+def test_lessons_are_linked_in_reading_order_and_listed_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for number, path in enumerate(LESSONS):
+        last = read(path).cells[-1].source
+        for neighbour in LESSONS[max(0, number - 1) : number + 2]:
+            assert neighbour == path or f"({neighbour.name})" in last
+        assert f"(notebooks/{path.name})" in readme
+
+
+@pytest.mark.parametrize("path", notebook_paths(), ids=lambda path: path.stem)
+def test_images_are_local_exist_and_have_alt_text(path: Path) -> None:
+    text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    for alt, target in re.findall(r"!\[(.*?)\]\((.*?)\)", text):
+        assert alt
+        assert (path.parent / target).is_file()
+
+
+def test_every_recording_is_played_and_says_who_wrote_it() -> None:
+    sources = "\n".join(cell.source for path in notebook_paths() for cell in code_cells(read(path)))
+    for path in (ROOT / "notebooks" / "recordings").glob("*.yaml"):
+        assert f'"{path.stem}"' in sources
+        assert path.read_text(encoding="utf-8").startswith("source: ")
+
+
+def test_every_lesson_parses_as_python_with_top_level_await() -> None:
+    for path in notebook_paths():
+        for cell in code_cells(read(path)):
+            compile(cell.source, path.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
