@@ -33,6 +33,19 @@ async def no_hook(step: Step, go: Go) -> Any:
     return await go()
 
 
+def at_most(calls: int) -> Hook:
+    """Return a hook that lets this many model calls run at once, and any number of tool calls."""
+    gate = asyncio.Semaphore(calls)
+
+    async def hook(step: Step, go: Go) -> Any:
+        if step.kind != "model_call":
+            return await go()
+        async with gate:
+            return await go()
+
+    return hook
+
+
 @dataclass
 class Agent:
     """An agent at work: who it is, what it may use, and its conversation so far."""
@@ -146,6 +159,31 @@ async def take_turns(agent: Agent) -> str:
     return "out_of_turns"
 
 
+def close_calls(messages: list[MessageParam]) -> None:
+    """Answer tool calls that a stop has left open: the API refuses a history that ends with one."""
+    content = messages[-1]["content"] if messages and messages[-1]["role"] == "assistant" else ""
+    blocks = cast(list[Any], [] if isinstance(content, str) else content)
+    calls = [ToolCall(b["id"], b["name"], b["input"]) for b in blocks if b["type"] == "tool_use"]
+    if calls:
+        results = [tool_result(call, "stopped before it was done", True) for call in calls]
+        messages.append({"role": "user", "content": results})
+
+
+async def finish(agent: Agent) -> str:
+    """Take turns to the end, give the agent its one final status and return its last text."""
+    try:
+        status = await take_turns(agent)
+    except BaseException as error:
+        killed = isinstance(error, asyncio.CancelledError)
+        reason = "" if killed else f"{type(error).__name__}: {error}"
+        end_agent(agent.hub, agent.name, "killed" if killed else "crashed", reason)
+        raise
+    finally:
+        close_calls(agent.messages)
+    end_agent(agent.hub, agent.name, status)
+    return agent.box.text
+
+
 async def run_agent(
     client: AsyncAnthropic,
     hub: Hub,
@@ -155,24 +193,19 @@ async def run_agent(
     system: str,
     task: str,
     tools: list[Tool] | None = None,
+    messages: list[MessageParam] | None = None,
     max_turns: int = 20,
     max_tokens: int = 2048,
     hook: Hook = no_hook,
 ) -> str:
     """Run a registered agent to its end; return its last text. Its mailbox has the final status.
 
-    Errors of the API and of the program are raised after the status is set to "crashed".
+    `messages`, if given, is a conversation to go on with. What the API or the program raises is
+    raised here once the status is "crashed".
     """
     chosen = messaging_tools(hub, name) if tools is None else tools
     by_name = {tool.name: tool for tool in chosen}
-    opening: list[MessageParam] = [{"role": "user", "content": task}]
-    agent = Agent(client, hub, name, model, system, by_name, opening, max_turns, max_tokens, hook)
-    try:
-        status = await take_turns(agent)
-    except BaseException as error:
-        killed = isinstance(error, asyncio.CancelledError)
-        reason = "" if killed else f"{type(error).__name__}: {error}"
-        end_agent(hub, name, "killed" if killed else "crashed", reason)
-        raise
-    end_agent(hub, name, status)
-    return agent.box.text
+    talk = [] if messages is None else messages
+    talk.append({"role": "user", "content": task})
+    agent = Agent(client, hub, name, model, system, by_name, talk, max_turns, max_tokens, hook)
+    return await finish(agent)

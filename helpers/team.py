@@ -57,6 +57,12 @@ class Crew:
         return [self.tasks[name] for name in names]
 
 
+async def heartbeat() -> None:
+    """Wake the loop five times a second, or it sees the stop button only at its next event."""
+    while True:
+        await asyncio.sleep(0.2)
+
+
 @asynccontextmanager
 async def crew(client: AsyncAnthropic, hub: Hub) -> AsyncIterator[Crew]:
     """Open a crew. Leaving it dismisses who is still at work; after an error they are killed.
@@ -65,12 +71,13 @@ async def crew(client: AsyncAnthropic, hub: Hub) -> AsyncIterator[Crew]:
     """
     try:
         async with asyncio.TaskGroup() as group:
-            team = Crew(client, hub, group)
+            team, beat = Crew(client, hub, group), group.create_task(heartbeat())
             try:
                 yield team
                 team.stop(list(team.tasks), "dismissed")
             finally:
                 team.stop(list(team.tasks), "killed")
+                beat.cancel()
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
 
