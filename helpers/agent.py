@@ -83,7 +83,7 @@ async def together(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     return [task.result() for task in tasks]
 
 
-async def ask(agent: Agent, turn: int) -> Reply:
+async def ask(agent: Agent, turn: int, **extra: Any) -> Reply:
     """Send the conversation, append the reply to it as plain dicts, and return the reply."""
     request: dict[str, Any] = {
         "model": agent.model,
@@ -92,6 +92,7 @@ async def ask(agent: Agent, turn: int) -> Reply:
         "tools": [tool.param() for tool in agent.tools.values()],
         "messages": agent.messages,
         "cache_control": {"type": "ephemeral"},
+        **extra,
     }
     log, step = agent.hub.log, Step(agent.name, turn, "model_call", agent.model, request)
     log.record("model_call", agent.name, turn=turn, model=agent.model)
@@ -101,8 +102,10 @@ async def ask(agent: Agent, turn: int) -> Reply:
     if reply.content:
         blocks = cast(Any, [block.to_dict() for block in reply.content])
         agent.messages.append({"role": "assistant", "content": blocks})
-    usage = reply.usage.to_dict()
-    log.record("model_reply", agent.name, turn=turn, stop_reason=reply.stop_reason, usage=usage)
+    text = "".join(block.text for block in reply.content if block.type == "text")
+    agent.box.text = text or agent.box.text
+    facts = {"stop_reason": reply.stop_reason, "text": text, "usage": reply.usage}
+    log.record("model_reply", agent.name, turn=turn, model=agent.model, **facts)
     return reply
 
 
@@ -143,8 +146,6 @@ async def take_turns(agent: Agent) -> str:
     """Ask, run tools and deliver mail until the agent ends; return its final status."""
     for turn in range(1, agent.max_turns + 1):
         reply = await ask(agent, turn)
-        text = "".join(block.text for block in reply.content if block.type == "text")
-        agent.box.text = text or agent.box.text
         calls = [ToolCall(b.id, b.name, b.input) for b in reply.content if b.type == "tool_use"]
         if reply.stop_reason == "tool_use" and calls:
             results = await run_tools(agent, turn, calls)
@@ -169,10 +170,10 @@ def close_calls(messages: list[MessageParam]) -> None:
         messages.append({"role": "user", "content": results})
 
 
-async def finish(agent: Agent) -> str:
-    """Take turns to the end, give the agent its one final status and return its last text."""
+async def finish(agent: Agent, work: Coroutine[Any, Any, str]) -> str:
+    """Await work that returns the agent's one final status, set it, and return the last text."""
     try:
-        status = await take_turns(agent)
+        status = await work
     except BaseException as error:
         killed = isinstance(error, asyncio.CancelledError)
         reason = "" if killed else f"{type(error).__name__}: {error}"
@@ -208,4 +209,4 @@ async def run_agent(
     talk = [] if messages is None else messages
     talk.append({"role": "user", "content": task})
     agent = Agent(client, hub, name, model, system, by_name, talk, max_turns, max_tokens, hook)
-    return await finish(agent)
+    return await finish(agent, take_turns(agent))

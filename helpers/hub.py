@@ -33,6 +33,10 @@ class Event:
     data: dict[str, Any]
 
 
+Show = Callable[[str], None]
+Line = Callable[[Event], str | None]
+
+
 class Clock:
     """Real time. A recording brings a virtual clock with the same three methods."""
 
@@ -96,15 +100,14 @@ class Mailbox:
 class Log:
     """The events of one run, in order, each shown as it happens (notebook 01)."""
 
-    def __init__(self, clock: Clock, show: Callable[[str], None] | None):
-        self.clock, self.show = clock, show
+    def __init__(self, clock: Clock, show: Show | None, line: Line):
+        self.clock, self.show, self.line = clock, show, line
         self.events: list[Event] = []
 
     def record(self, kind: str, agent: str, **data: Any) -> None:
         event = Event(len(self.events), self.clock.time(), kind, agent, data)
         self.events.append(event)
-        line = trace_line(event)
-        if self.show and line:
+        if self.show and (line := self.line(event)):
             self.show(line)
 
 
@@ -156,12 +159,14 @@ def refusal(boxes: dict[str, Mailbox], message: Message) -> str | None:
 class Hub:
     """Mailboxes, dead letters and the log of one run (notebook 01)."""
 
-    def __init__(self, clock: Clock | None = None, show: Callable[[str], None] | None = print):
+    def __init__(
+        self, clock: Clock | None = None, show: Show | None = print, line: Line = trace_line
+    ):
         self.clock = clock or Clock()
-        self.log = Log(self.clock, show)
+        self.log = Log(self.clock, show, line)
         self.boxes: dict[str, Mailbox] = {}
         self.dead_letters: list[tuple[Message, str]] = []
-        self._numbers = itertools.count(1)
+        self._numbers: dict[str, itertools.count[int]] = defaultdict(lambda: itertools.count(1))
 
     def register(self, name: str, starter: str | None = None) -> None:
         """Open a mailbox. ValueError: the name is malformed, reserved or in use."""
@@ -172,7 +177,8 @@ class Hub:
 
     def new_name(self, prefix: str = "helper") -> str:
         """Return a name that was never used: helper1, helper2, …"""
-        return next(n for i in self._numbers if (n := f"{prefix}{i}") not in self.boxes)
+        names = (f"{prefix}{number}" for number in self._numbers[prefix])
+        return next(name for name in names if name not in self.boxes)
 
     def alive(self, name: str) -> bool:
         return name in self.boxes and self.boxes[name].alive

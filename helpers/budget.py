@@ -1,0 +1,64 @@
+"""Prices, costs and a budget for a whole tree of agents. Notebook 06 builds it."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from .hub import Event
+
+PRICES = {  # dollars per million tokens, in and out, as seen on 2026-11-21; they may be out of date
+    "claude-opus-5-5": (4.00, 20.00),
+    "claude-opus-4-8": (5.00, 25.00),
+    "claude-sonnet-5-5": (2.00, 10.00),
+    "claude-haiku-5-5": (0.10, 0.50),
+}
+CACHE_WRITE, CACHE_READ = 1.25, 0.10  # times the price of plain input
+
+
+def cost(model: str, usage: Any) -> float | None:
+    """Return what a call cost in dollars, or None when the model has no price here."""
+    if model not in PRICES:
+        return None
+    price_in, price_out = PRICES[model]
+    written, read = usage.cache_creation_input_tokens or 0, usage.cache_read_input_tokens or 0
+    tokens_in = usage.input_tokens + CACHE_WRITE * written + CACHE_READ * read
+    return float(tokens_in * price_in + usage.output_tokens * price_out) / 1_000_000
+
+
+@dataclass
+class Spent:
+    """What an agent has used so far; `dollars` is None once a model without a price was used."""
+
+    turns: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    dollars: float | None = 0.0
+
+    def add(self, model: str, usage: Any) -> None:
+        self.turns += 1
+        cached = (usage.cache_creation_input_tokens or 0) + (usage.cache_read_input_tokens or 0)
+        self.tokens_in += usage.input_tokens + cached
+        self.tokens_out += usage.output_tokens
+        dollars = cost(model, usage)
+        self.dollars = None if dollars is None or self.dollars is None else self.dollars + dollars
+
+
+def spending(events: Iterable[Event]) -> dict[str, Spent]:
+    """Return what each agent has used, and all of them under "all" (notebook 05)."""
+    spent: dict[str, Spent] = defaultdict(Spent)
+    for event in events:
+        if event.kind == "model_reply":
+            for name in (event.agent, "all"):
+                spent[name].add(event.data["model"], event.data["usage"])
+    return dict(spent)
+
+
+def spending_lines(events: Iterable[Event], estimated: bool) -> list[str]:
+    """Return a line per agent with turns, tokens and cost; estimates are marked with "~"."""
+    mark = "~" if estimated else ""
+    return [
+        f"{name:22} {s.turns:3} turns {mark}{s.tokens_in:6,} in {mark}{s.tokens_out:5,} out  "
+        + (f"{mark}${s.dollars:.4f}" if s.dollars is not None else "no price known")
+        for name, s in spending(events).items()
+    ]
