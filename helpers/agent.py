@@ -33,6 +33,14 @@ async def no_hook(step: Step, go: Go) -> Any:
     return await go()
 
 
+class EndAgent(Exception):
+    """A hook raises this to end an agent with a status of its own: EndAgent("over_budget")."""
+
+    def __init__(self, status: str):
+        super().__init__(status)
+        self.status = status
+
+
 def at_most(calls: int) -> Hook:
     """Return a hook that lets this many model calls run at once, and any number of tool calls."""
     gate = asyncio.Semaphore(calls)
@@ -69,6 +77,9 @@ class Agent:
         """Raise CancelledError if the agent was ended while something it awaited swallowed that."""
         if not self.box.alive:
             raise asyncio.CancelledError(f"{self.name} has ended: {self.box.status}")
+
+
+Work = Callable[[Agent], Awaitable[str]]
 
 
 async def together(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
@@ -117,7 +128,8 @@ async def run_call(agent: Agent, turn: int, call: ToolCall) -> ToolResultBlockPa
     if tool and tool.acts and turn == agent.max_turns:
         result = tool_result(call, "not run: in your last turn you would not see the result", True)
     else:
-        step = Step(agent.name, turn, "tool_call", call.name, {"input": call.input})
+        detail = {"input": call.input, "acts": bool(tool and tool.acts)}
+        step = Step(agent.name, turn, "tool_call", call.name, detail)
         result = await agent.hook(step, lambda: call_tool(agent.tools, call))
         agent.check_alive()
     text = "".join(block["text"] for block in cast(list[TextBlockParam], result["content"]))
@@ -170,10 +182,12 @@ def close_calls(messages: list[MessageParam]) -> None:
         messages.append({"role": "user", "content": results})
 
 
-async def finish(agent: Agent, work: Coroutine[Any, Any, str]) -> str:
-    """Await work that returns the agent's one final status, set it, and return the last text."""
+async def finish(agent: Agent, work: Work) -> str:
+    """Do the work, give the agent its one final status and return its last text."""
     try:
-        status = await work
+        status = await work(agent)
+    except EndAgent as end:
+        status = end.status
     except BaseException as error:
         killed = isinstance(error, asyncio.CancelledError)
         reason = "" if killed else f"{type(error).__name__}: {error}"
@@ -198,6 +212,7 @@ async def run_agent(
     max_turns: int = 20,
     max_tokens: int = 2048,
     hook: Hook = no_hook,
+    work: Work = take_turns,
 ) -> str:
     """Run a registered agent to its end; return its last text. Its mailbox has the final status.
 
@@ -209,4 +224,4 @@ async def run_agent(
     talk = [] if messages is None else messages
     talk.append({"role": "user", "content": task})
     agent = Agent(client, hub, name, model, system, by_name, talk, max_turns, max_tokens, hook)
-    return await finish(agent, take_turns(agent))
+    return await finish(agent, work)

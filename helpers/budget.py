@@ -1,10 +1,13 @@
 """Prices, costs and a budget for a whole tree of agents. Notebook 06 builds it."""
 
+import asyncio
+import json
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from .agent import EndAgent, Go, Step
 from .hub import Event
 
 PRICES = {  # dollars per million tokens, in and out, as seen on 2026-11-21; they may be out of date
@@ -62,3 +65,54 @@ def spending_lines(events: Iterable[Event], estimated: bool) -> list[str]:
         + (f"{mark}${s.dollars:.4f}" if s.dollars is not None else "no price known")
         for name, s in spending(events).items()
     ]
+
+
+@dataclass
+class Budget:
+    """Dollars for a whole tree of agents; its `hook` goes to each of them (notebook 06).
+
+    A call starts only when its worst case fits beside what is spent and what others have reserved.
+    """
+
+    limit: float
+    spent: float = 0.0
+    reserved: float = 0.0
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)  # agent: messages, characters
+
+    def worst_case(self, step: Step) -> float:
+        """Return the most a call can cost: all input written to the cache, output to the limit.
+
+        Characters are counted once, when a message is new; three make a token at the least.
+        ValueError: the model has no price, so nothing may run under a budget.
+        """
+        request = step.detail
+        if request["model"] not in PRICES:
+            raise ValueError(f"no price for {request['model']}: it can't run under a budget")
+        known, characters = self.sizes.get(step.agent, (0, 0))
+        if known == 0:
+            characters = len(request["system"]) + len(json.dumps(request["tools"]))
+        characters += len(json.dumps(request["messages"][known:], default=str))
+        self.sizes[step.agent] = len(request["messages"]), characters
+        price_in, price_out = PRICES[request["model"]]
+        tokens_in = CACHE_WRITE * characters / 3
+        return float(tokens_in * price_in + request["max_tokens"] * price_out) / 1_000_000
+
+    async def hook(self, step: Step, go: Go) -> Any:
+        """Hold a model call, or a tool that acts, to the budget. EndAgent: it does not fit."""
+        if step.kind == "tool_call":
+            if step.detail["acts"] and self.spent >= self.limit:
+                raise EndAgent("over_budget")
+            return await go()
+        worst = self.worst_case(step)
+        if self.spent + self.reserved + worst > self.limit:
+            raise EndAgent("over_budget")
+        self.reserved += worst
+        try:
+            reply = await go()
+        except asyncio.CancelledError:
+            self.spent += worst  # it may have been answered and billed
+            raise
+        finally:
+            self.reserved -= worst
+        self.spent += cost(reply.model, reply.usage) or worst
+        return reply

@@ -1,12 +1,12 @@
 """Draws a run from its event log: one lane per agent, as a picture and as text."""
 
-import itertools
 import math
-import unicodedata
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
+
+from .lanes import LETTERS, Call, Lane, Mail, clean, read, text_form, ticks
 
 COLOURS = {  # one per role, in all lessons, by how the agent's name begins
     "lead": "#1f5fa8",
@@ -17,257 +17,203 @@ COLOURS = {  # one per role, in all lessons, by how the agent's name begins
     "compliance": "#b02a4c",
 }
 INK, QUIET, PAPER, OTHER = "#24292f", "#69727d", "#fbfaf6", "#4d5661"
-KINDS = {"wait_for_message": "wait", "sleep": "sleep"}  # tools that get a look of their own
-LETTERS = {"model": "M", "tool": "T", "wait": "w", "sleep": "z"}
+MONO: dict[str, Any] = {"font_family": "monospace", "font_size": 11}
+SMALL: dict[str, Any] = {"fill": QUIET, "font_size": 11}
+HEAD = '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="12"'
 DASHES = {"wait": "5 3", "sleep": "1.5 2.5"}
-KEY = "M model call  T tool call  w waiting  z sleeping  · between  ! end  × message never read"
-LINES, COLUMNS, STRIP = 25, 100, 60  # the text form: at most so many; STRIP columns for the steps
-WIDTH, TOP, CHAR = 900, 52, 6.7  # the picture, in pixels; CHAR: one character of a name
-
-
-@dataclass
-class Call:
-    """A model or tool call, from its first to its last step; `cut` when no result came."""
-
-    kind: str
-    name: str
-    start: int
-    end: int | None = None
-    cut: bool = False
-    row: int = 0
-    rows: int = 1
-
-
-@dataclass
-class Mail:
-    """A message: when it was sent, when received (None: never), and whether it died unread."""
-
-    sender: str
-    recipient: str
-    content: str
-    sent: int
-    received: int | None = None
-    read: bool = False
-    dead: bool = False
-
-
-@dataclass
-class Lane:
-    """An agent: the steps at which it lived (twice if its name was used again), and its calls."""
-
-    name: str
-    lives: list[list[int]] = field(default_factory=list)
-    statuses: list[str] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
-    open: dict[str, Call] = field(default_factory=dict)
-
-    @property
-    def status(self) -> str:
-        running = ["running"] * (len(self.lives) - len(self.statuses))
-        return clean(", ".join(self.statuses + running), 20)
-
-    @property
-    def cut(self) -> str:
-        return "call cut off" if any(call.cut for call in self.calls) else ""
-
-    def begin(self, key: str, kind: str, name: str, step: int) -> None:
-        """Open a call; calls that run side by side share the lane's height in rows."""
-        taken = [call.row for call in self.open.values()]
-        row = min(set(range(len(taken) + 1)) - set(taken))
-        self.open[key] = call = Call(kind, name, step, row=row)
-        self.calls.append(call)
-        for other in self.open.values():
-            other.rows = max(other.rows, *(each.row + 1 for each in self.open.values()))
-
-    def finish(self, key: str, step: int) -> None:
-        if call := self.open.pop(key, None):
-            call.end = step
-
-    def close(self, step: int, cut: bool) -> None:
-        """End what is still open, at the agent's end or at the last step of a run that goes on."""
-        for call in self.open.values():
-            call.end, call.cut = step, cut
-        self.open.clear()
-
-
-def clean(value: object, limit: int) -> str:
-    """Return printable text of at most `limit` columns (wide characters take two), cut with …"""
-    text = "".join(c if c.isprintable() else " " for c in str(value))
-    sizes = [1 + (unicodedata.east_asian_width(c) in "WF") for c in text]
-    if sum(sizes) <= limit:
-        return text
-    return text[: sum(size < limit for size in itertools.accumulate(sizes))] + "…"
-
-
-def read_agent(lanes: dict[str, Lane], event: Any) -> None:
-    """Enter an event of an agent's own doings into its lane."""
-    lane, data, step = lanes.get(event.agent), event.data, event.step
-    if event.kind == "agent_started":
-        lanes.setdefault(event.agent, Lane(event.agent)).lives.append([step, step])
-    elif lane is None:
-        return
-    elif event.kind == "agent_ended":
-        lane.close(step, cut=True)
-        lane.lives[-1][1] = step
-        lane.statuses.append(str(data["status"]))
-    elif event.kind == "model_call":
-        lane.begin("", "model", "model", step)
-    elif event.kind == "tool_call":
-        tool = str(data["tool"])
-        lane.begin(f"tool {data['id']}", KINDS.get(tool, "tool"), tool, step)
-    elif event.kind == "model_reply":
-        lane.finish("", step)
-    elif event.kind == "tool_result":
-        lane.finish(f"tool {data['id']}", step)
-
-
-def read_mail(mail: list[Mail], event: Any) -> None:
-    """Enter what an event says of a message; equal ones arrive in order, the latest die unread."""
-    if event.kind == "model_reply":  # the recipient's model has answered: its mail was read
-        for m in mail:
-            m.read |= m.recipient == event.agent and m.received is not None
-    if not event.kind.startswith("message_"):
-        return
-    message, step = event.data["message"], event.step
-    what = (message.sender, message.recipient, message.content)
-    same = [m for m in mail if (m.sender, m.recipient, m.content) == what and not m.dead]
-    if event.kind == "message_sent":
-        mail.append(Mail(*what, sent=step))
-    elif event.kind == "message_received":
-        if waiting := [m for m in same if m.received is None]:
-            waiting[0].received = step
-    elif event.kind == "message_dead":
-        if unread := [m for m in same if not m.read]:
-            unread[-1].dead = True
-        else:  # refused: it was never delivered
-            mail.append(Mail(*what, sent=step, dead=True))
-
-
-def tag(name: str, text: str = "", **attributes: object) -> str:
-    """Return one SVG element, escaped; numbers are rounded, `_` in a name stands for `-`."""
-    values = {
-        key.rstrip("_").replace("_", "-"): f"{value:.1f}" if isinstance(value, float) else value
-        for key, value in attributes.items()
-    }
-    inside = "".join(f" {key}={quoteattr(str(value))}" for key, value in values.items())
-    return f"<{name}{inside}>{escape(text)}</{name}>"
-
-
-def label(x: float, y: float, text: str, colour: str = INK, **more: object) -> str:
-    """Return a text of the picture, with a paper-coloured edge that keeps lines off it."""
-    return tag("text", text, x=x, y=y, fill=colour, stroke=PAPER, stroke_width=3,
-               paint_order="stroke", **more)
-
-
-def stroke(path: str, colour: str, width: float = 1.3, **more: object) -> str:
-    return tag("path", d=path, stroke=colour, stroke_width=width, fill="none", **more)
-
-
-def arrow(x1: float, y1: float, x2: float, y2: float, colour: str, dead: bool) -> str:
-    """Return a line with a dot at its start and, at its end, a head or the × of dead mail."""
-    dot = tag("circle", cx=x1, cy=y1, r=2, fill=colour)
-    line = stroke(f"M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}", colour)
-    if dead:
-        cross = f"M{x2 - 3:.1f} {y2 - 3:.1f}l6 6m0 -6l-6 6"
-        return dot + line + stroke(cross, PAPER, 4.0) + stroke(cross, INK, 1.8)
-    angle = math.atan2(y2 - y1, x2 - x1)
-    ends = [(x2 - 7 * math.cos(angle + a), y2 - 7 * math.sin(angle + a)) for a in (0.4, -0.4)]
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in [(x2, y2), *ends])
-    return dot + line + tag("polygon", points=points, fill=colour)
-
-
-def block(x: float, y: float, width: float, height: float, kind: str, colour: str) -> str:
-    """Return the box of a call: filled for a model call, outlined for a tool, dashed for a wait."""
-    look: dict[str, object] = {"stroke_dasharray": DASHES[kind]} if kind in DASHES else {}
-    fill = colour if kind == "model" else PAPER
-    return tag("rect", x=x, y=y, width=width, height=height, rx=2, fill=fill, stroke=colour, **look)
+WIDTH, TOP, CHAR = 840, 44, 6.7  # the picture in pixels; CHAR is one character of a name
 
 
 @dataclass(frozen=True, repr=False)
 class Timeline:
-    """A run as lanes over the steps of its log: an SVG in a notebook, else text."""
+    """A run as lanes over the steps of its log: an SVG where that can be shown, else text."""
 
     lanes: tuple[Lane, ...]
     mail: tuple[Mail, ...]
     source: str
-    first: int
-    last: int
-    ticks: tuple[tuple[int, str], ...] = ()
-    unit: str = ""
+    steps: int
+    ticks: tuple[tuple[int, str], ...] = ()  # (step, seconds) to write under the axis
+    unit: str = "seconds"
 
     def __repr__(self) -> str:
-        return "\n".join(clean(line.rstrip(), COLUMNS) for line in text_lines(self))
+        head = [f"replies: {self.source} ({self.sizes})"]
+        if self.ticks:
+            times = ", ".join(f"{time} at step {step}" for step, time in self.ticks)
+            head.append(f"{self.unit}: {times}")
+        return text_form(head, self.lanes, self.mail, self.steps)
 
     def _repr_svg_(self) -> str:
         return Picture(self).svg()
 
     @property
-    def summary(self) -> str:
-        dead = sum(m.dead for m in self.mail)
-        sizes = f"{len(self.lanes)} agents, {self.last - self.first + 1} steps"
-        return f"{sizes}, {len(self.mail)} messages" + (f", {dead} never read" if dead else "")
+    def sizes(self) -> str:
+        dead = sum(letter.dead for letter in self.mail)
+        mail = f"{len(self.mail)} messages" + (f", {dead} never read" if dead else "")
+        return f"{len(self.lanes)} agents, {self.steps} steps, {mail}"
+
+
+def timeline(
+    events: Iterable[Any], source: str, *, seconds: bool = False, virtual: bool = False
+) -> Timeline:
+    """Return the timeline of a log; `source` says where the replies come from ("live", …).
+
+    The x axis counts steps of the log. `seconds` adds a few times under it, in virtual seconds if
+    `virtual`. The log is read once: later events need a new timeline.
+    """
+    events = list(events)
+    lanes, mail = read(events)
+    steps = max((event.step for event in events), default=0) + 1
+    times = ticks(events, steps) if seconds else ()
+    unit = "virtual seconds" if virtual else "seconds"
+    return Timeline(lanes, mail, clean(source, 60), steps, times, unit)
+
+
+def colour_of(name: str) -> str:
+    return next((c for role, c in COLOURS.items() if name.startswith(role)), OTHER)
+
+
+def tag(name: str, text: str = "", /, **attributes: Any) -> str:
+    """Return one escaped SVG element; `_` in an attribute's name stands for `-`."""
+    inside = "".join(
+        f" {key.replace('_', '-')}={quoteattr(f'{v:.1f}' if isinstance(v, float) else str(v))}"
+        for key, v in attributes.items()
+    )
+    return f"<{name}{inside}>{escape(text)}</{name}>"
+
+
+def word(x: float, y: float, text: str, **more: Any) -> str:
+    """Return a text with an edge in the paper's colour, which keeps lines off it."""
+    look = {"fill": INK, "stroke": PAPER, "stroke_width": 3, "paint_order": "stroke", **more}
+    return tag("text", text, x=float(x), y=float(y), **look)
+
+
+def stroke(path: str, colour: str, width: float = 1.3, **more: Any) -> str:
+    return tag("path", d=path, stroke=colour, stroke_width=width, fill="none", **more)
+
+
+def arrow(x1: float, y1: float, x2: float, y2: float, colour: str, dead: bool) -> str:
+    """Return a dot, a line and, at its end, a head or the × of a message that nobody read."""
+    line = stroke(f"M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}", colour)
+    line += tag("circle", cx=x1, cy=y1, r=2, fill=colour)
+    if dead:
+        cross = f"M{x2 - 3:.1f} {y2 - 3:.1f}l6 6m0 -6l-6 6"
+        return line + stroke(cross, PAPER, 4.0) + stroke(cross, INK, 1.8)
+    angle = math.atan2(y2 - y1, x2 - x1)
+    ends = [(x2 - 7 * math.cos(angle + a), y2 - 7 * math.sin(angle + a)) for a in (0.4, -0.4)]
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in [(x2, y2), *ends])
+    return line + tag("polygon", points=points, fill=colour)
+
+
+def box(x: float, y: float, width: float, height: float, kind: str, colour: str) -> str:
+    """Return a call: tinted for the model, an outline for a tool, dashed or dotted for a pause."""
+    size = {"x": x, "y": y, "width": width, "height": height, "rx": min(2.0, width / 4)}
+    line = {"stroke": colour, "stroke_dasharray": DASHES.get(kind, "none")}
+    paper = tag("rect", **size, fill=PAPER)
+    return paper + tag("rect", **size, **line, fill=colour, fill_opacity=0.3 * (kind == "model"))
 
 
 class Picture:
-    """Lays a timeline out: x for a step, y for a lane."""
+    """Lays a timeline out as SVG: `x` of a step, `middle` of a lane."""
 
-    def __init__(self, timeline: Timeline):
-        self.line = timeline
-        names = [clean(lane.name, 20) for lane in timeline.lanes]
-        self.left = 28 + CHAR * max(map(len, [*names, "four"]))
-        right = 24 + CHAR * max(len(word) for lane in timeline.lanes for word in ("call cut off", lane.status))
-        self.step = (WIDTH - self.left - right) / (timeline.last - timeline.first + 1)
-        self.pitch = next(p for n, p in ((5, 48), (14, 36), (10**9, 28)) if len(names) <= n)
-        self.bottom = TOP + self.pitch * len(names)
-        self.middle = {n.name: TOP + self.pitch * (i + 0.5) for i, n in enumerate(timeline.lanes)}
-        self.half = self.pitch * 0.23
+    def __init__(self, line: Timeline):
+        self.line, count = line, len(line.lanes)
+        ends = [clean(lane.status, 20) for lane in line.lanes] + ["call cut off"]
+        self.left = 26 + CHAR * max([4, *(len(clean(lane.name, 20)) for lane in line.lanes)])
+        self.step = (WIDTH - self.left - 26 - CHAR * max(map(len, ends))) / line.steps
+        self.pitch = 48 if count <= 5 else 36 if count <= 14 else 28
+        self.half = self.pitch * 0.28
+        self.bottom = TOP + self.pitch * count
+        self.middle = {lane.name: TOP + self.pitch * (i + 0.5) for i, lane in enumerate(line.lanes)}
 
     def x(self, step: int) -> float:
-        return self.left + (step - self.line.first + 0.5) * self.step
+        return self.left + (step + 0.5) * self.step
 
     def svg(self) -> str:
-        """Return the whole picture, on paper of its own: it looks the same in both themes."""
-        height = self.bottom + (78 if self.line.ticks else 62)
-        box = tag("rect", x=0.5, y=0.5, width=WIDTH - 1, height=height - 1, rx=8, fill=PAPER, stroke="#c8c5bb")
-        body = [box, self.head(), *map(self.lane, self.line.lanes), *map(self.message, self.line.mail)]
-        body += [self.axis(), self.legend(height - 16)]
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}"'
-            f' role="img" style="max-width:100%;height:auto" font-family="sans-serif" font-size="12">'
-            + tag("title", f"Timeline of a run: {self.line.summary}")
-            + "\n".join(body)
-            + "</svg>"
-        )
+        """Return the picture on paper of its own, so that it looks the same in both themes."""
+        height = self.bottom + 62 + 18 * bool(self.line.ticks)
+        head = f'{HEAD} style="max-width:100%" width="{WIDTH}" viewBox="0 0 {WIDTH} {height}">'
+        parts = [
+            tag("title", f"Timeline of a run: {self.line.sizes}"),
+            tag("rect", width=WIDTH, height=height, rx=8, fill=PAPER),
+            word(16, 26, f"replies: {self.line.source}", font_weight="bold", font_size=13),
+            word(WIDTH - 16, 26, self.line.sizes, fill=QUIET, text_anchor="end"),
+            self.axis(),
+            *(self.lane(lane) for lane in self.line.lanes),
+            *(self.letter(letter) for letter in self.line.mail),
+            *(self.ending(lane) for lane in self.line.lanes),
+            self.legend(height - 16),
+        ]
+        return "\n".join([head, *parts, "</svg>"])
 
-    def head(self) -> str:
-        source = label(16, 25, f"replies: {self.line.source}", font_weight="bold", font_size=13)
-        return source + label(WIDTH - 16, 25, self.line.summary, QUIET, text_anchor="end")
+    def axis(self) -> str:
+        """Return the numbers of the steps and, when asked for, a few times in seconds."""
+        y = self.bottom + 14
+        parts = [word(16, y, "step", **SMALL)]
+        for step in range(0, self.line.steps, 10 * max(1, round(self.line.steps / 120))):
+            parts.append(stroke(f"M{self.x(step):.1f} {TOP}V{self.bottom}", "#e4e1d8", 1.0))
+            parts.append(word(self.x(step), y, str(step), text_anchor="middle", **SMALL))
+        for step, time in self.line.ticks:
+            parts.append(word(self.x(step), y + 17, f"{time} s", text_anchor="middle", **SMALL))
+        unit = self.line.unit if self.line.ticks else ""
+        return "".join([*parts, word(16, y + 17, unit, **SMALL)])
 
     def lane(self, lane: Lane) -> str:
-        """Return one agent's lane: name, life line, calls, end and final status."""
+        """Return an agent's name, life, calls, end and final status."""
         y, colour = self.middle[lane.name], colour_of(lane.name)
-        mono: dict[str, object] = {"font_family": MONO, "font_size": 11}
-        parts = [label(16, y + 4, clean(lane.name, 20), colour, font_weight="bold", **mono)]
+        parts = [word(16, y + 4, clean(lane.name, 20), fill=colour, font_weight="bold", **MONO)]
         for start, end in lane.lives:
             parts.append(stroke(f"M{self.x(start):.1f} {y:.1f}H{self.x(end):.1f}", colour))
         parts += [self.call(call, y, colour) for call in lane.calls]
-        ends = [end for _, end in lane.lives][: len(lane.statuses)]
-        for end in ends:
-            parts.append(stroke(f"M{self.x(end):.1f} {y - self.half - 3:.1f}v{2 * self.half + 6:.1f}", INK, 3.0))
-        x, up = self.x(lane.lives[-1][1]) + 7, 3 if lane.cut else -4
-        parts.append(label(x, y - up, lane.status, **mono))
-        if lane.cut:
-            parts.append(label(x, y + 9, lane.cut, QUIET, **mono))
         return "".join(parts)
 
+    def ending(self, lane: Lane) -> str:
+        """Return where an agent ended, how, and whether a call was cut off by it."""
+        y, x = self.middle[lane.name], self.x(lane.lives[-1][1]) + 7
+        parts = [
+            stroke(f"M{self.x(end):.1f} {y - self.half - 2:.1f}v{2 * self.half + 4:.1f}", INK, 3.0)
+            for (_, end), _ in zip(lane.lives, lane.statuses, strict=False)
+        ]
+        parts.append(word(x, y - 2 if lane.cut else y + 4, clean(lane.status, 20), **MONO))
+        return "".join([*parts, word(x, y + 11, lane.cut, **{**MONO, **SMALL})])
+
     def call(self, call: Call, y: float, colour: str) -> str:
-        """Return a call's box, with its name or its letter where there is room."""
+        """Return the box of a call, with its name or at least its letter where there is room."""
         height = 2 * self.half / call.rows
-        top = y - self.half + call.row * height
-        x, end = self.x(call.start) - self.step * 0.45, self.x(call.end or call.start)
-        width = max(end + (0 if call.cut else self.step * 0.45) - x, 1.5)
-        parts = [block(x, top, width, height, call.kind, colour)]
-        name = clean(WORDS.get(call.kind, call.name), 30)
-        word = next((w for w in (name, LETTERS[call.kind]) if 8 + 6.2 * len(w) <= width + 6 * (len(w) == 1)), "")
-        ...
-        return "".join(parts)
+        top, x = y - self.half + call.row * height, self.x(call.start) - 0.45 * self.step
+        width = self.x(call.end) + (0 if call.cut else 0.45 * self.step) - x
+        part = box(x, top, width, height, call.kind, colour)
+        if call.cut:  # a torn edge
+            tear = f"M{x + width:.1f} {top:.1f}" + f"l-4 {height / 4:.1f}l4 {height / 4:.1f}" * 2
+            part += stroke(tear, PAPER, 5.0) + stroke(tear, colour)
+        if width < 9 or height < 8:
+            return part
+        name = {"wait": "waiting", "sleep": "sleeping"}.get(call.kind, clean(call.name, 30))
+        text = name if 6.4 * len(name) + 6 < width else LETTERS[call.kind]
+        size = min(10.0, height - 1)
+        look = {"stroke": "none", "font_size": size, "text_anchor": "middle"}
+        return part + word(x + width / 2, top + height / 2 + 0.35 * size, text, **look)
+
+    def letter(self, letter: Mail) -> str:
+        """Return a message's arrow; it is short when it never got there or comes from no lane."""
+        start, end = self.middle.get(letter.sender), self.middle.get(letter.recipient)
+        colour = colour_of(letter.sender)
+        x1, x2 = self.x(letter.sent), self.x(letter.received or letter.sent)
+        if start is None:
+            top = (end or 0) - self.half
+            return arrow(x2, top - 11, x2, top, INK, letter.dead) if end else ""
+        down = 1 if end is None or end > start else -1
+        y1 = start + down * self.half
+        if end is None or letter.received is None:
+            return arrow(x1, y1, x1, y1 + down * 9, colour, letter.dead)
+        return arrow(x1, y1, x2, end - down * self.half, colour, letter.dead)
+
+    def legend(self, y: float) -> str:
+        """Return what each sign means, in words."""
+        calls = ("model call", "tool call", "waiting (w)", "sleeping (z)")
+        parts = [word(446, y, "message"), word(534, y, "never read"), word(742, y, "end, status")]
+        for i, (kind, text) in enumerate(zip(LETTERS, calls, strict=True)):
+            x = 16.0 + 100 * i
+            parts += [box(x, y - 10, 16.0, 12.0, kind, INK), word(x + 22, y, text)]
+        parts += [arrow(x, y - 4, x + 15, y - 4, INK, x > 424) for x in (424.0, 510.0)]
+        parts += [arrow(612, y - 11, 612, y + 1, INK, False), word(622, y, "notice of the hub")]
+        return "".join([*parts, stroke(f"M734 {y - 11:.1f}v14", INK, 3.0)])

@@ -1,0 +1,96 @@
+"""Checks of the exercises in notebook 02, an agent with a mailbox."""
+
+from typing import Any
+
+from ..agent import run_agent
+from ..hub import Hub
+from ..scripted import Blocks, scripted
+from ..tools import NoArguments, Tool, ToolCall, call_tool
+from . import Check
+
+
+async def check_blocks(answer: Any) -> str | None:
+    """02.1: mail is one block, in the last tool result."""
+    if not isinstance(answer, list | tuple) or len(answer) != 2:
+        return "answer with a list of two numbers, one for each tool result"
+    hints = {
+        (1, 1): "the mail has to be somewhere: one of the results has more than its own block",
+        (1, 4): "all mail of a turn comes as one block of text, however many messages it holds",
+        (2, 1): "the mail is inside the last result, not the first",
+        (2, 2): "mail is delivered once, not with every result",
+    }
+    if tuple(answer) == (1, 2):
+        return None
+    return hints.get(tuple(answer), "count again: one block per result, then the mail")
+
+
+async def check_tool(answer: Any) -> str | None:
+    """02.2: a tool whose limits hold, and which says that it acts."""
+    if not all(hasattr(answer, field) for field in ("name", "arguments", "handler", "acts")):
+        return "answer with a Tool: Tool(name, description, arguments, handler)"
+    if answer.name != "book_table":
+        return f"the tool should be called book_table, not {answer.name}"
+    for people in (1, 12):
+        error, text = await _call(answer, {"people": people})
+        if error:
+            return f"it refused {people} people: {text}"
+        if str(people) not in text:
+            return f"its result for {people} people does not hold the number: {text}"
+    for people in (0, 13):
+        error, _ = await _call(answer, {"people": people})
+        if not error:
+            return f"it took a table for {people}; Field(ge=…, le=…) sets limits"
+    if not (await _call(answer, {"people": 2, "smoking": True}))[0]:
+        return "it took an argument that it does not know; is Arguments the base of its arguments?"
+    return None if answer.acts else "booking changes the world: say so with acts=True"
+
+
+async def check_hook(answer: Any) -> str | None:
+    """02.3: a hook that notes each step and lets it go."""
+    if not callable(answer):
+        return "answer with the function diary_hook itself"
+    diary: list[tuple[str, str]] = []
+    hook = answer(diary)
+    if not callable(hook):
+        return "diary_hook should return a hook, an async function of step and go"
+
+    async def look(_: NoArguments) -> str:
+        return "seen"
+
+    def script(agent: str, turn: int, request: dict[str, Any]) -> str | Blocks:
+        return [{"look": {}}] if turn == 1 else "Done."
+
+    async def spied(step: Any, go: Any) -> Any:
+        given = await hook(step, go)
+        if given is None:
+            raise ValueError("the hook gives back nothing: `return await go()`")
+        return given
+
+    async with scripted(script) as session:
+        hub = Hub(session.clock, show=None)
+        hub.register("helper1")
+        tools = [Tool("look", "Look.", NoArguments, look)]
+        try:
+            await run_agent(
+                session.client,
+                hub,
+                "helper1",
+                model=session.model,
+                system="You are helper1.",
+                task="Look.",
+                tools=tools,
+                hook=spied,
+            )
+        except ValueError as error:
+            return str(error)
+    steps = [("model_call", session.model), ("tool_call", "look"), ("model_call", session.model)]
+    return None if diary == steps else f"the diary should be {steps}, and it is {diary}"
+
+
+async def _call(tool: Any, given: dict[str, Any]) -> tuple[bool, str]:
+    """Return whether a call was answered with an error, and the text of the answer."""
+    result: Any = await call_tool({tool.name: tool}, ToolCall("toolu_1", tool.name, given))
+    return result.get("is_error", False), result["content"][0]["text"]
+
+
+CHECKS: dict[str, Check] = {"02.1": check_blocks, "02.2": check_tool, "02.3": check_hook}

@@ -1,0 +1,196 @@
+"""Guards a refund in code: mandate, verdict, approval, ledger. Notebook 06 builds it."""
+
+import asyncio
+import hashlib
+import inspect
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel
+
+from .billing import CHARGES, REFUND_IDS, TODAY, WINDOW, Charge, dollars, duplicates, parse_cents
+from .tools import Arguments, Tool
+
+
+@dataclass(frozen=True)
+class Mandate:
+    """What one case is for and how far it may go: Mandate("Resolve …", refund_limit=5000)."""
+
+    goal: str
+    refund_limit: int = 5000  # cents: above it a person decides (rule E1)
+    budget: float = 1.00  # dollars for all agents of the case
+
+
+class ComplianceVerdict(BaseModel):
+    """The reviewer's structured answer; it binds to exactly this case, charge and amount."""
+
+    case: str
+    transaction_id: str
+    amount_cents: int
+    approved: bool
+    reasons: list[str]
+
+
+@dataclass(frozen=True)
+class ApprovalRequest:
+    """What a person is asked to allow: one refund of one charge."""
+
+    case: str
+    transaction_id: str
+    cents: int
+    card: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A person's decision: Approval(False, "call the customer first")."""
+
+    granted: bool
+    reason: str = ""
+
+
+Approve = Callable[[ApprovalRequest], Approval | Awaitable[Approval | None] | None]
+
+
+class Refused(Exception):
+    """A refund that may not happen; the text says why and goes to the model."""
+
+
+class Ledger:
+    """Refunds that were made, one for each transaction, in SQLite: in memory or in a file."""
+
+    def __init__(self, path: str = ":memory:") -> None:
+        self._database = sqlite3.connect(path, isolation_level=None)
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS refunds "
+            "(transaction_id TEXT PRIMARY KEY, customer TEXT, cents INTEGER, refund_id TEXT)"
+        )
+
+    def find(self, transaction_id: str) -> tuple[str, int] | None:
+        """Return (refund id, cents) of a transaction that was refunded, or None."""
+        query = "SELECT refund_id, cents FROM refunds WHERE transaction_id = ?"
+        row = self._database.execute(query, (transaction_id,)).fetchone()
+        return (row[0], row[1]) if row else None
+
+    def refund(self, charge: Charge, cents: int) -> str:
+        """Refund a charge once; the same again returns the same id. Refused: another amount."""
+        invented = f"ref_{hashlib.sha256(charge.id.encode()).hexdigest()[:7]}"
+        refund_id = REFUND_IDS.get(charge.id, invented)
+        row = (charge.id, charge.customer, cents, refund_id)
+        self._database.execute("INSERT OR IGNORE INTO refunds VALUES (?, ?, ?, ?)", row)
+        found = self.find(charge.id)
+        if found != (refund_id, cents):
+            raise Refused(f"{charge.id} was already refunded with another amount")
+        return refund_id
+
+    def rows(self) -> list[tuple[str, str, int, str]]:
+        """Return (transaction, customer, cents, refund id) of every refund, in order."""
+        return list(self._database.execute("SELECT * FROM refunds ORDER BY rowid"))
+
+    def close(self) -> None:
+        self._database.close()
+
+
+@dataclass
+class Case:
+    """One customer's issue: what may be done, who has agreed to it, and what was done."""
+
+    customer: str
+    mandate: Mandate
+    ledger: Ledger = field(default_factory=Ledger)
+    approve: Approve | None = None
+    charges: tuple[Charge, ...] = CHARGES
+    holds: Mapping[str, str] = field(default_factory=dict)  # customer: why nothing may be paid out
+    verdict: ComplianceVerdict | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def keep(self, verdict: ComplianceVerdict) -> None:
+        """Keep the reviewer's newest verdict; no argument of a model carries it."""
+        self.verdict = verdict
+
+
+def find_duplicate(case: Case) -> Charge:
+    """Return the one charge that may be refunded. Refused: there is none, or more than one."""
+    found = duplicates(case.charges, case.customer)
+    if not found:
+        raise Refused(f"{case.customer} has no duplicate charge")
+    for charge in found:
+        if charge.refund:
+            raise Refused(f"{charge.id} was already refunded as {charge.refund}")
+    if len(found) > 1:
+        raise Refused(f"{len(found)} duplicates are open; a person has to choose")
+    return found[0]
+
+
+def check_refund(case: Case, amount: str, customer: str) -> Charge:
+    """Return the charge that this refund would pay back. Refused: a rule forbids it."""
+    if customer != case.customer:
+        raise Refused(f"this case is about {case.customer}, not {customer}")
+    if customer in case.holds:
+        raise Refused(f"on hold: {case.holds[customer]}")
+    charge, cents = find_duplicate(case), parse_cents(amount)
+    if cents != charge.cents:
+        raise Refused(f"{dollars(cents)} is not the {dollars(charge.cents)} of {charge.id}")
+    if charge.settled is None or TODAY - charge.settled > WINDOW:
+        raise Refused(f"{charge.id} settled on {charge.settled}: over {WINDOW.days} days ago")
+    if cents > case.mandate.refund_limit:
+        raise Refused(f"above the limit of {dollars(case.mandate.refund_limit)}: escalate")
+    return charge
+
+
+def check_verdict(case: Case, charge: Charge) -> None:
+    """Refused: compliance has not approved exactly this refund."""
+    verdict = case.verdict
+    if verdict is None:
+        raise Refused("no compliance verdict: delegate to compliance_reviewer first")
+    bound = (verdict.case, verdict.transaction_id, verdict.amount_cents)
+    if bound != (case.customer, charge.id, charge.cents):
+        raise Refused(f"the compliance verdict is about {bound}, not about this refund")
+    if not verdict.approved:
+        raise Refused(f"compliance said no: {'; '.join(verdict.reasons)}")
+
+
+async def ask_approval(case: Case, charge: Charge, reason: str) -> None:
+    """Ask the person at the gate. Refused: nobody is there, no decision, or denied."""
+    if case.approve is None:
+        raise Refused("there is no approval gate in this run, so no refund")
+    request = ApprovalRequest(case.customer, charge.id, charge.cents, charge.card, reason)
+    decision = case.approve(request)
+    if inspect.isawaitable(decision):
+        decision = await decision
+    if decision is None or decision.granted is not True:
+        raise Refused(f"not approved: {decision.reason if decision else 'no decision'}")
+
+
+class RefundArguments(Arguments):
+    amount: str
+    reason: str
+    customer_id: str
+
+
+def refund_tool(case: Case) -> Tool:
+    """Return the refund as one case allows it; code checks every rule around the gate."""
+
+    async def issue_refund(arguments: RefundArguments) -> str:
+        async with case.lock:
+            charge = check_refund(case, arguments.amount, arguments.customer_id)
+            if not case.ledger.find(charge.id):
+                check_verdict(case, charge)
+                await ask_approval(case, charge, arguments.reason)
+                check_verdict(case, check_refund(case, arguments.amount, arguments.customer_id))
+            refund_id = case.ledger.refund(charge, charge.cents)
+        return (
+            f"refunded {dollars(charge.cents)} of {charge.id} to {charge.card}, "
+            f"refund ID {refund_id}, 3-5 business days"
+        )
+
+    return Tool(
+        "issue_refund",
+        "Refund the one duplicate charge of this case's customer to the original card. Needs the "
+        "exact amount, an approving compliance verdict and a person's approval.",
+        RefundArguments,
+        issue_refund,
+        acts=True,
+    )

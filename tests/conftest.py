@@ -1,0 +1,26 @@
+"""Every test, and every kernel that a test starts, runs on recordings: no key, no network."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+for name in list(os.environ):
+    if name.startswith(("COOKBOOK_", "ANTHROPIC_")) or name.upper().endswith("_PROXY"):
+        del os.environ[name]
+os.environ["COOKBOOK_CLIENT"] = "recorded"
+os.environ["COOKBOOK_PACE"] = "0"
+
+settings.register_profile("quick", max_examples=50, deadline=None, derandomize=True, database=None)
+settings.load_profile("quick")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_env_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Put the settings file where nothing is, so that a learner's own `.env` can't matter."""
+    path = tmp_path_factory.mktemp("settings") / ".env"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("helpers.client.ENV_FILE", path)
+        yield path

@@ -1,0 +1,134 @@
+"""Presses stop in a real kernel at many moments of a run: `python -m tests.stop [--moments 20]`.
+
+The team of lesson 03 and the lead of lesson 04 run on scripted agents with slow replies and a real
+clock, and on a replay with pace. Printed is how long each cell took to end after the interrupt.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+
+from helpers.notebooks import environment
+
+PREPARE = """
+import asyncio
+from helpers.client import connect
+from helpers.hub import Hub
+from helpers.scripted import scripted
+from helpers.team import Member, run_lead, run_team
+
+TEAM = [Member("lead", "Wait."), Member("helper1", "Talk."), Member("helper2", "Talk.")]
+idle_tasks = len(asyncio.all_tasks())
+
+async def slow(agent, turn, request):
+    await asyncio.sleep(0.3)
+    if agent == "lead" and turn == 1 and "start helpers" in request["system"]:
+        return [{"create_subagents": {"base_instruction": "Work.",
+                                      "per_subagent_instructions": ["a", "b", "c"]}}]
+    if agent == "lead" or turn % 3 == 0:
+        return [{"wait_for_message": {}}]
+    if turn == 1 and "sleep" in [tool["name"] for tool in request["tools"]]:
+        return [{"sleep": {"seconds": 5}}]
+    return [{"wait_for_message": {}}] if turn > 3 else [
+        {"send_message": {"recipient_ids": ["lead"], "content": f"turn {turn}"}}]
+"""
+
+RUNS = {
+    "03 scripted": """
+async with scripted(slow, virtual=False) as session:
+    hub = Hub(session.clock, show=None)
+    await run_team(session.client, hub, TEAM, model=session.model)
+""",
+    "04 scripted": """
+async with scripted(slow, virtual=False) as session:
+    hub = Hub(session.clock, show=None)
+    await run_lead(session.client, hub, "Go.", model=session.model)
+""",
+    "04 replayed": """
+import os
+os.environ["COOKBOOK_PACE"] = "0.2"
+async with connect("04_subagents") as session:
+    hub = Hub(session.clock, show=None)
+    await run_lead(session.client, hub, TASK, model=session.model)
+""",
+}
+
+REPORT = """
+left = len(asyncio.all_tasks()) - idle_tasks
+alive = [name for name, box in hub.boxes.items() if box.alive]
+print("left", left, "alive", alive)
+"""
+
+
+@contextmanager
+def kernel() -> Iterator[tuple[KernelManager, BlockingKernelClient]]:
+    """Start this Python as a kernel, prepared for the runs."""
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(env=environment("recorded"), extra_arguments=["--log-level=40"])
+    client = manager.blocking_client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        finish(client, client.execute(PREPARE))
+        yield manager, client
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def finish(client: BlockingKernelClient, request: str, timeout: float = 30) -> tuple[str, str]:
+    """Wait until a cell has ended; return its printed text and the name of its error, if any."""
+    text, error, end = "", "", time.monotonic() + timeout
+    while time.monotonic() < end:
+        message = client.get_iopub_msg(timeout=timeout)
+        if message["parent_header"].get("msg_id") != request:
+            continue
+        content = message["content"]
+        text += content.get("text", "") if message["msg_type"] == "stream" else ""
+        error = content["ename"] if message["msg_type"] == "error" else error
+        if message["msg_type"] == "status" and content["execution_state"] == "idle":
+            return text, error
+    raise TimeoutError("the cell did not end")
+
+
+def stop_after(
+    manager: KernelManager, client: BlockingKernelClient, code: str, seconds: float
+) -> tuple[float, str, str]:
+    """Run a cell, interrupt it; return seconds until it ended, its error, and what was left."""
+    request = client.execute(code)
+    time.sleep(seconds)
+    start = time.monotonic()
+    manager.interrupt_kernel()
+    _, error = finish(client, request)
+    took = time.monotonic() - start
+    left, _ = finish(client, client.execute(REPORT))
+    return took, error, left.strip()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.stop", description=__doc__)
+    parser.add_argument("--moments", type=int, default=20, help="interrupts for each run")
+    moments = parser.parse_args().moments
+    bad = 0
+    with kernel() as (manager, client):
+        for name, code in RUNS.items():
+            times = []
+            for moment in range(moments):
+                took, error, left = stop_after(manager, client, code, 0.1 + 0.12 * moment)
+                times.append(took)
+                if error not in ("CancelledError", "KeyboardInterrupt") or left != "left 0 alive []":
+                    bad += 1
+                    print(f"{name} at {0.1 + 0.12 * moment:.2f} s: {error or 'no error'}, {left}")
+            p95 = statistics.quantiles(times, n=20)[-1]
+            print(f"{name}: {moments} stops, median {statistics.median(times):.2f} s, p95 {p95:.2f} s")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
