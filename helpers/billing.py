@@ -111,10 +111,11 @@ def gateway_tool(customer: str, charges: Iterable[Charge] = CHARGES) -> Tool:
 def describe(charge: Charge) -> str:
     """Return a charge in the gateway's words; "eligible" is the gateway's view, not our policy."""
     free = charge.settled is not None and charge.refund is None
+    no = f"NO, refunded as {charge.refund}" if charge.refund else "NO, not settled"
     kind, _, last4 = charge.card.partition(" ")
     return (
         f"- Transaction ID: {charge.id}; invoice {charge.invoice}; charged {charge.time}\n"
         f"  Status: {'SETTLED' if charge.settled else 'PENDING'}, settled on {charge.settled}\n"
-        f"  Refund eligible: {'YES' if free else f'NO, refunded as {charge.refund}'}\n"
+        f"  Refund eligible: {'YES, in 3-5 business days' if free else no}\n"
         f"  Original payment method: {kind} ending in {last4}"
     )

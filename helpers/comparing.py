@@ -1,12 +1,57 @@
-"""Says where a request differs from its recording, in words a reader can act on."""
+"""Puts a request into the words of a recording and says where two of them differ."""
 
+import hashlib
 import itertools
+import json
 from typing import Any
 
 from .hub import one_line
 from .recording import FILL, Exchange
 
 Difference = tuple[tuple[str | int, ...], Any, Any]
+
+
+def digest(value: object) -> str:
+    """Return 12 hexadecimal digits that stand for a JSON value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def describe(body: dict[str, Any], known: int, call_ids: list[str]) -> dict[str, Any]:
+    """Return a request in the words of a recording.
+
+    `known` messages were there before; `call_ids` are the calls that the last of them made. Tools
+    are told by a digest each, results by the order of the calls.
+    """
+    words = {key: body[key] for key in sorted(body) if key not in ("messages", "tools")}
+    if "tools" in body:
+        words["tools"] = {tool["name"]: digest(tool) for tool in body["tools"]}
+    words["messages"] = [
+        {message["role"]: _content(message["content"], call_ids)}
+        for message in body["messages"][known:]
+    ]
+    return words
+
+
+def _content(content: Any, call_ids: list[str]) -> Any:
+    if isinstance(content, str):
+        return content
+    results = [block for block in content if block["type"] == "tool_result"]
+    in_order = [block["tool_use_id"] for block in results] == call_ids
+    return [_block(block, in_order) for block in content]
+
+
+def _block(block: dict[str, Any], in_order: bool) -> dict[str, Any]:
+    if set(block) == {"type", "text"}:
+        return {"text": block["text"]}
+    if block["type"] != "tool_result" or not in_order:
+        return block
+    words: dict[str, Any] = {"result": _content(block["content"], [])}
+    texts = [part.get("text") for part in words["result"] if isinstance(part, dict)]
+    if len(texts) == len(words["result"]) and None not in texts:
+        words["result"] = texts[0] if len(texts) == 1 else texts
+    if block.get("is_error"):
+        words["error"] = True
+    return words
 
 
 def differences(recorded: Any, sent: Any, path: tuple[str | int, ...] = ()) -> list[Difference]:
@@ -24,8 +69,8 @@ def differences(recorded: Any, sent: Any, path: tuple[str | int, ...] = ()) -> l
 def excerpts(recorded: Any, sent: Any) -> tuple[str, str]:
     """Return both values on a line each, cut around the first character that differs."""
     a, b = ("(nothing)" if value is None else str(value) for value in (recorded, sent))
-    start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), 0)
-    start = max(0, min(start, len(a), len(b)) - 40)
+    parted = (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y)
+    start = max(0, next(parted, min(len(a), len(b))) - 40)
     mark = "…" if start else ""
     return mark + one_line(a[start:], 120), mark + one_line(b[start:], 120)
 

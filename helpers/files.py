@@ -1,7 +1,6 @@
 """Read, Glob and Grep for agents: one folder, read-only, no way out.
 
-The guard is a list, made afresh at each call, of the plain files that are in the folder. A path is
-opened only when it stands there letter for letter; all else here explains or shortens.
+Each call lists the plain files of the folder; only what is on that list, to the letter, is opened.
 """
 
 import difflib
@@ -18,14 +17,20 @@ from pydantic import Field
 from .hub import one_line
 from .tools import Arguments, Tool
 
-MAX_BYTES = 1_000_000  # a larger file is not read
+MAX_SIZE = 1_000_000  # characters; a larger file is not read
 MAX_LINE = 500  # characters of a line that are shown
 MAX_ROWS = 200  # paths that Glob lists, lines that Grep lists
+
+READ = """Read a text file by its path inside the folder, such as 'notes/today.md'. Each line comes
+with its number. 'offset' is the first line you want, 'limit' how many lines."""
+GLOB = "List files by name. '*.md' looks in the top folder only, '**/*.md' in all of them."
+GREP = """Find the lines that hold a text, as 'path:line: text'. The text is taken literally, it is
+no pattern. 'glob' picks the files; 'ignore_case' is on unless you turn it off."""
 
 
 class Read(Arguments):
     path: str = Field(min_length=1, max_length=300)
-    offset: int = Field(default=1, ge=1, le=MAX_BYTES)
+    offset: int = Field(default=1, ge=1, le=MAX_SIZE)
     limit: int = Field(default=200, ge=1, le=500)
 
 
@@ -41,7 +46,7 @@ class Grep(Arguments):
 
 def kind_of(path: Path) -> str:
     """Return "plain", "folder", "linked" (or junction), or "special": device, pipe, socket."""
-    if os.path.realpath(path) != str(path):
+    if path.is_symlink() or os.path.realpath(path) != str(path):
         return "linked"
     mode = path.lstat().st_mode
     return "plain" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "special"
@@ -49,14 +54,7 @@ def kind_of(path: Path) -> str:
 
 def entries(root: Path) -> dict[str, str]:
     """Return what is in a folder, {"notes/today.md": "plain", …}; links are not followed."""
-    found: dict[str, str] = {}
-    waiting = [root]
-    while waiting:
-        for path in waiting.pop().iterdir():
-            kind = found[path.relative_to(root).as_posix()] = kind_of(path)
-            if kind == "folder":
-                waiting.append(path)
-    return dict(sorted(found.items()))
+    return dict(sorted((p.relative_to(root).as_posix(), kind_of(p)) for p in root.rglob("*")))
 
 
 def visible(path: str) -> bool:
@@ -91,7 +89,7 @@ def tidy(path: str) -> str:
 
 def pick(found: dict[str, str], asked: str) -> str:
     """Return the listed file that was asked for; else raise an error that says what is wrong."""
-    path = tidy(asked)
+    path = asked if asked in found else tidy(asked)
     if found.get(path) == "plain":
         return path
     for step in [path, *map(str, PurePosixPath(path).parents)]:
@@ -99,33 +97,29 @@ def pick(found: dict[str, str], asked: str) -> str:
             raise ValueError(f"refused: {step!r} is {found[step]}, not a plain file")
     if path == "." or found.get(path) == "folder":
         raise ValueError(f"{path!r} is a folder; Glob lists its files")
-    files = [name for name, kind in found.items() if kind == "plain"]
-    near = [name for name in files if name.casefold() == path.casefold()]
-    near = near or difflib.get_close_matches(path, files, cutoff=0.5)
-    hint = f"nearest: {', '.join(near)}" if near else "Glob with **/* lists all files"
+    files = {name.casefold(): name for name, kind in found.items() if kind == "plain"}
+    near = difflib.get_close_matches(path.casefold(), files, cutoff=0.5)
+    hint = f"nearest: {', '.join(files[n] for n in near)}" if near else "Glob with **/* lists all"
     raise FileNotFoundError(f"no file {one_line(path, 100)!r}; {hint}")
 
 
 def load(root: Path, path: str) -> list[str]:
     """Return the lines of a listed file. ValueError: too large, not text, not readable."""
     try:
-        with open(root / path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        text = "\0" if len(data) > MAX_BYTES else data.decode("utf-8-sig")
-    except OSError as error:
-        raise ValueError(f"{path!r} can't be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        raise ValueError(f"{path!r} is binary, not UTF-8, or larger than {MAX_BYTES:,} bytes")
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+        with open(root / path, encoding="utf-8-sig") as file:
+            text = file.read(MAX_SIZE + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", "not UTF-8 text")
+        raise ValueError(f"{path!r} can't be read: {reason}") from None
+    if "\0" in text or len(text) > MAX_SIZE:
+        reason = "binary" if "\0" in text else f"larger than {MAX_SIZE:,} characters"
+        raise ValueError(f"{path!r} can't be read: {reason}")
     return text.removesuffix("\n").split("\n") if text else []
 
 
 def matches(path: str, pattern: str) -> bool:
     """Return whether a path fits; `*` stays inside one folder, `**` spans any number of them."""
-    parts = path.split("/")
-    used = {0}  # how many parts the pattern up to here can have used
+    parts, used = path.split("/"), {0}  # used: how many parts the pattern so far can have used
     for piece in pattern.split("/"):
         if piece == "**":
             used = {i for i in range(len(parts) + 1) if i >= min(used, default=i + 1)}
@@ -137,16 +131,14 @@ def matches(path: str, pattern: str) -> bool:
 def select(root: Path, pattern: str) -> list[str]:
     """Return the files that fit a pattern, sorted. FileNotFoundError: there are none."""
     wanted = tidy(pattern)
-    files = [name for name, kind in look(root).items() if kind == "plain"]
-    fitting = [name for name in files if matches(name, wanted)]
-    if not fitting:
+    files = [name for name, kind in look(root).items() if kind == "plain" and matches(name, wanted)]
+    if not files:
         raise FileNotFoundError(f"no file fits {one_line(wanted, 100)!r}; **/* fits all files")
-    return fitting
+    return files
 
 
 def cut_line(line: str) -> str:
-    short = f"{line[:MAX_LINE]}… (cut: {len(line):,} characters)"
-    return line if len(line) <= MAX_LINE else short
+    return line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}… (cut, {len(line):,} in all)"
 
 
 def cut_rows(rows: list[str]) -> str:
@@ -173,15 +165,14 @@ async def list_files(root: Path, arguments: Glob) -> str:
 async def grep(root: Path, arguments: Grep) -> str:
     """Return `path:line: text` for each line that holds the text, and what was not searched."""
     fold = str.casefold if arguments.ignore_case else str
-    rows, missed = [], []
+    rows, missed, text = [], [], fold(arguments.text)
     for path in select(root, arguments.glob):
         try:
-            lines = enumerate(load(root, path), 1)
+            lines = [(n, line) for n, line in enumerate(load(root, path), 1) if text in fold(line)]
         except ValueError:
             missed.append(path)
-            continue
-        hits = ((n, line) for n, line in lines if fold(arguments.text) in fold(line))
-        rows += [f"{path}:{n}: {cut_line(line)}" for n, line in hits]
+        else:
+            rows += [f"{path}:{n}: {cut_line(line)}" for n, line in lines]
     found = cut_rows(rows or [f"(no line holds {one_line(arguments.text)!r})"])
     note = f"\n(not searched, as Read can't read them: {cut_line(', '.join(missed))})"
     return found + note if missed else found
@@ -190,20 +181,11 @@ async def grep(root: Path, arguments: Grep) -> str:
 def file_tools(folder: Path) -> list[Tool]:
     """Return Read, Glob and Grep on one folder; they never write and never leave it."""
     root = folder.resolve(strict=True)
-    entries(root)  # a folder that can't be listed is the caller's mistake, so it is told now
-    about_read = (
-        "Read a text file by its path inside the folder, such as 'notes/today.md'. Each line comes "
-        "with its number. 'offset' is the first line you want, 'limit' how many lines."
-    )
-    about_glob = "List files by name. '*.md' looks in the top folder only, '**/*.md' in all."
-    about_grep = (
-        "Find the lines that hold a text, as 'path:line: text'. The text is taken literally, it is "
-        "no pattern. 'glob' picks the files; 'ignore_case' is on unless you turn it off."
-    )
+    next(root.iterdir(), None)  # what is no folder is the caller's mistake: told here and now
     return [
-        Tool("Read", about_read, Read, partial(read, root)),
-        Tool("Glob", about_glob, Glob, partial(list_files, root)),
-        Tool("Grep", about_grep, Grep, partial(grep, root)),
+        Tool("Read", READ, Read, partial(read, root)),
+        Tool("Glob", GLOB, Glob, partial(list_files, root)),
+        Tool("Grep", GREP, Grep, partial(grep, root)),
     ]
 
 
@@ -211,7 +193,7 @@ def folder_hash(folder: Path) -> str:
     """Return one SHA-256 of all that a folder holds, hidden files too: did anything change?"""
     root, digest = folder.resolve(strict=True), hashlib.sha256()
     for path, kind in entries(root).items():
-        target = os.readlink(root / path) if kind == "linked" else ""
+        target = os.readlink(root / path) if (root / path).is_symlink() else ""
         content = (root / path).read_bytes() if kind == "plain" else os.fsencode(target)
         for part in (kind.encode(), os.fsencode(path), content):
             digest.update(len(part).to_bytes(8, "big") + part)

@@ -86,7 +86,7 @@ class Mailbox:
     async def wait(self, clock: Clock, seconds: float) -> bool:
         """Sleep until the bell rings; return False when the deadline came first."""
         self.bell.clear()
-        self.status = "idling"
+        self.status = "idling" if self.alive else self.status
         try:
             async with clock.timeout(seconds):
                 await self.bell.wait()
@@ -94,7 +94,7 @@ class Mailbox:
         except TimeoutError:
             return False
         finally:
-            self.wake()
+            self.status = "active" if self.alive else self.status
 
 
 class Log:
@@ -121,7 +121,7 @@ def trace_line(event: Event) -> str | None:
     """Return the line that people read for this event, or None (notebook 03)."""
     data, start = event.data, f"  [{event.agent}]"
     if event.kind == "tool_result":
-        call = f"{data['tool']}({one_line(data['input'])})"
+        call = f"{one_line(data['tool'])}({one_line(data['input'])})"
         return f"{start} {call} → {one_line(data['text'])}"
     if event.kind == "message_received":
         message: Message = data["message"]
@@ -136,7 +136,7 @@ def tool_summary(events: Iterable[Event]) -> str:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for event in events:
         if event.kind == "tool_call":
-            counts[event.agent][event.data["tool"]] += 1
+            counts[event.agent][one_line(event.data["tool"])] += 1
     return "\n".join(
         f"  {agent}: " + ", ".join(f"{n}×{tool}" for tool, n in counts[agent].most_common())
         for agent in sorted(counts)
@@ -233,7 +233,8 @@ def end_agent(hub: Hub, name: str, status: str, reason: str = "") -> None:
         return
     box.status = status
     hub.log.record("agent_ended", name, status=status, reason=reason)
-    for message in box.unconfirmed + box.inbox:
+    unread, box.unconfirmed, box.inbox = box.unconfirmed + box.inbox, [], []
+    for message in unread:
         hub.bury(message, f"{name} ended ({status}) before reading it")
         if hub.alive(message.sender) and status != "dismissed":
             notice = f"{name} ended ({status}) before reading: {one_line(message.content)}"

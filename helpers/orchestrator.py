@@ -125,7 +125,7 @@ def work_line(event: Event) -> str | None:
     """Return the line that people read while a case is worked on (notebook 05)."""
     data, start = event.data, f"[{event.agent}]"
     if event.kind == "model_reply" and data["text"]:
-        return f"{start} {one_line(data['text'], 80)}"
+        return f"{start} {one_line(data['text'], 75)}"
     if event.kind == "tool_call":
         return f"{start} [Tool] {data['tool']}({one_line(data['input'])})"
     if event.kind == "tool_result" and data["error"]:

@@ -6,7 +6,6 @@ previous exchange. Only replies need to be written by hand: `python -m helpers.n
 plays them through the notebooks and writes the rest.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -14,9 +13,10 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks" / "recordings"
 FILL = "python -m helpers.notebooks --fill"
@@ -30,7 +30,7 @@ class RecordingError(ValueError):
 
 @dataclass
 class Exchange:
-    """One model call: `sent` in the words of `describe`, `reply` as in the file, or cancelled."""
+    """One model call: `sent` in the words of `comparing.describe`, `reply` as in the file, or cancelled."""
 
     agent: str
     turn: int
@@ -38,7 +38,7 @@ class Exchange:
     stop_reason: str | None = None
     usage: dict[str, int] | None = None
     sent: dict[str, Any] | None = None
-    node: yaml.MappingNode | None = field(default=None, repr=False)
+    node: yaml.Node | None = field(default=None, repr=False)
 
     @property
     def key(self) -> tuple[str, int]:
@@ -46,7 +46,7 @@ class Exchange:
 
     def line(self, *path: str | int) -> int:
         """Return the line, from 1, of the field at this path, or of what is nearest above it."""
-        node: yaml.Node | None = self.node
+        node = self.node
         line = node.start_mark.line + 1 if node else 0
         for key in path:
             found: list[tuple[yaml.Node, yaml.Node]] = []
@@ -79,7 +79,7 @@ class Recording:
     steps: list[Exchange | ClockStep]
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Plain YAML of JSON's types: `no`, `on` and dates stay text."""
 
 
@@ -88,6 +88,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 _Loader.yaml_implicit_resolvers = {}
+_Dumper.yaml_implicit_resolvers = {}
 for tag, pattern, first in (
     ("bool", r"true|false", "tf"),
     ("null", r"null|~|", ["n", "~", ""]),
@@ -95,7 +96,8 @@ for tag, pattern, first in (
     ("float", r"-?(?:0|[1-9][0-9]*)\.[0-9]+(?:[eE][-+]?[0-9]+)?", "-0123456789"),
 ):
     regexp = re.compile(f"^(?:{pattern})$")
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", regexp, list(first))
+    for kind in (_Loader, _Dumper):
+        kind.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", regexp, list(first))
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -106,36 +108,50 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
+class _ClockForm(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    clock: float = Field(ge=0)
+
+
+class _ExchangeForm(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    agent: str
+    turn: int = 0
+    reply: str | list[dict[str, Any]] | None = None
+    stop_reason: str | None = None
+    usage: dict[str, int] | None = None
+    sent: dict[str, Any] | None = None
+    cancelled: bool = False
+
+    @model_validator(mode="after")
+    def _is_answered_or_cancelled(self) -> Self:
+        if (self.reply is None) != self.cancelled:
+            raise ValueError("a step needs `reply`, or `cancelled: true`")
+        for block in self.blocks() or []:
+            if len(block) != 1 or not isinstance(block.get("text", ""), str):
+                raise ValueError("`reply` is a text, or a list of `text: …` and `tool: {…}`")
+        return self
+
+    def blocks(self) -> list[dict[str, Any]] | None:
+        return [{"text": self.reply}] if isinstance(self.reply, str) else self.reply
+
+
 def _step(path: Path, node: yaml.Node, item: Any) -> Exchange | ClockStep:
     line = node.start_mark.line + 1
-    if isinstance(item, dict) and set(item) == {"clock"}:
-        return ClockStep(float(item["clock"]), line)
-    known = {"agent", "turn", "sent", "reply", "stop_reason", "usage", "cancelled"}
-    if not isinstance(item, dict) or not isinstance(item.get("agent"), str):
-        raise RecordingError(f"{path.name}:{line}: a step needs `agent: name` or `clock: seconds`")
-    if set(item) - known:
-        raise RecordingError(f"{path.name}:{line}: unknown field {min(set(item) - known)!r}")
-    if ("reply" in item) == bool(item.get("cancelled")):
-        raise RecordingError(f"{path.name}:{line}: a step needs `reply` or `cancelled: true`")
-    reply = item.get("reply")
-    if isinstance(reply, str):
-        reply = [{"text": reply}]
-    if reply is not None and not (
-        isinstance(reply, list) and all(isinstance(b, dict) and len(b) == 1 for b in reply)
-    ):
-        raise RecordingError(
-            f"{path.name}:{line}: `reply` is a text, or a list of `text: …` and `tool: {{…}}`"
-        )
-    assert isinstance(node, yaml.MappingNode)
-    return Exchange(
-        item["agent"],
-        0,
-        reply,
-        item.get("stop_reason"),
-        item.get("usage"),
-        item.get("sent"),
-        node,
-    )
+    form = _ClockForm if isinstance(item, dict) and "clock" in item else _ExchangeForm
+    try:
+        step = form.model_validate(item)
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        where = ".".join(map(str, found["loc"]))
+        raise RecordingError(f"{path.name}:{line}: {where} {found['msg']}") from error
+    if isinstance(step, _ClockForm):
+        return ClockStep(step.clock, line)
+    exchange = Exchange(step.agent, 0, step.blocks(), step.stop_reason, step.usage, step.sent)
+    exchange.node = node
+    return exchange
 
 
 def load(path: Path) -> Recording:
@@ -145,8 +161,9 @@ def load(path: Path) -> Recording:
         raise RecordingError(f"there is no recording {path.name}; the recordings are: {names}")
     try:
         text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=_Loader)
-        data = yaml.load(text, Loader=_Loader)
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        data = loader.construct_document(root) if root else None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = getattr(getattr(error, "problem_mark", None), "line", None)
         line = f":{where + 1}" if where is not None else ""
@@ -209,49 +226,6 @@ def scrub(text: str) -> str:
         if len(value) >= 8 and SECRET_NAME.search(name):
             text = text.replace(json.dumps(value)[1:-1], f"({name})")
     return SECRET_TEXT.sub("(sk-ant-key)", text)
-
-
-def digest(value: object) -> str:
-    """Return 12 hexadecimal digits that stand for a JSON value, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def describe(body: dict[str, Any], known: int, call_ids: list[str]) -> dict[str, Any]:
-    """Return a request in the words of a recording.
-
-    `known` messages were there before; `call_ids` are the calls that the last of them made. Tools
-    are told by a digest each, results by the order of the calls.
-    """
-    words = {key: body[key] for key in sorted(body) if key not in ("messages", "tools")}
-    if "tools" in body:
-        words["tools"] = {tool["name"]: digest(tool) for tool in body["tools"]}
-    words["messages"] = [
-        {message["role"]: _content(message["content"], call_ids)}
-        for message in body["messages"][known:]
-    ]
-    return words
-
-
-def _content(content: Any, call_ids: list[str]) -> Any:
-    if isinstance(content, str):
-        return content
-    results = [block for block in content if block["type"] == "tool_result"]
-    in_order = [block["tool_use_id"] for block in results] == call_ids
-    return [_block(block, in_order) for block in content]
-
-
-def _block(block: dict[str, Any], in_order: bool) -> dict[str, Any]:
-    if set(block) == {"type", "text"}:
-        return {"text": block["text"]}
-    if block["type"] != "tool_result" or not in_order:
-        return block
-    words: dict[str, Any] = {"result": _content(block["content"], [])}
-    texts = [part.get("text") for part in words["result"] if isinstance(part, dict)]
-    if len(texts) == len(words["result"]) and None not in texts:
-        words["result"] = texts[0] if len(texts) == 1 else texts
-    if block.get("is_error"):
-        words["error"] = True
-    return words
 
 
 def speaker(body: dict[str, Any]) -> str | None:

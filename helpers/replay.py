@@ -12,14 +12,13 @@ from typing import Any
 import anthropic
 import httpx2
 
-from .comparing import differences, report
+from .comparing import describe, differences, report
 from .recording import (
     FILL,
     ClockStep,
     Exchange,
     Recording,
     answer,
-    describe,
     save,
     scrub,
     speaker,
@@ -140,7 +139,7 @@ class Replay:
     async def _wait_for_change(self) -> None:
         """Wait for a request or a timer; fail as stuck when none comes and the run can't go on."""
         started, over = bool(self._conversations), not self._todo
-        stuck = started and (not over or self.clock.next() is not None)
+        stuck = started and (not over or bool(self._waiting) or self.clock.next() is not None)
         try:
             async with asyncio.timeout(GRACE if stuck else None):
                 await self.clock.changed.wait()

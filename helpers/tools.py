@@ -61,7 +61,8 @@ class ToolCall:
 
 
 def neutralise(text: str) -> str:
-    """Return the text with every agent-message tag in it made harmless: no one forges a sender."""
+    """Return the text as valid UTF-8, every agent-message tag in it made harmless."""
+    text = text.encode("utf-8", "replace").decode()
     return re.sub(r"<(?=\s*/?\s*agent-message)", "&lt;", text, flags=re.IGNORECASE)
 
 
@@ -76,12 +77,13 @@ def render(mail: Iterable[Message]) -> str:
 
 def as_text(result: object) -> str:
     """Return what a handler gave back as text, with no agent-message tag left in it."""
-    return neutralise(result if isinstance(result, str) else json.dumps(result, default=str))
+    text = result if isinstance(result, str) else json.dumps(result, default=str)
+    return neutralise(text) if text.strip() else "(empty)"
 
 
 def tool_result(call: ToolCall, text: str, is_error: bool = False) -> ToolResultBlockParam:
     """Return the block that answers a call; its content is a list, so that mail can be added."""
-    content: list[TextBlockParam] = [TextBlockParam(type="text", text=text or "(empty)")]
+    content: list[TextBlockParam] = [TextBlockParam(type="text", text=text)]
     block = ToolResultBlockParam(type="tool_result", tool_use_id=call.id, content=content)
     if is_error:
         block["is_error"] = True

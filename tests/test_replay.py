@@ -1,27 +1,26 @@
 """Replaying: the same run each time, and a word on it when the run and its recording disagree."""
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anthropic
-import httpx2
 import pytest
 
 from helpers.client import MODES, Session, connect
-from helpers.hub import Event, Hub
-from helpers.recording import RecordingError, load
-from helpers.replay import ReplayError
-from helpers.team import Member, run_team, sleep_tool
-from helpers.tools import messaging_tools
+from helpers.hub import Event, Hub, trace_line
+from helpers.recording import ClockStep, Exchange, RecordingError, load, save
+from helpers.replay import Replay, ReplayError
+from helpers.team import Crew, crew, helper_tools
 
 from .support import run, settle
 
-# The lead sleeps 3 seconds, helper2 waits longer than anyone writes, helper1 is cancelled in a
-# call: what a recording has to hold in one file.
-AUTHORED = """\
+Result = TypeVar("Result")
+Body = Callable[[Session], Awaitable[Result]]
+
+# Mail, sleeps, a wait that is never answered and a call that is cancelled, in one run.
+TEAM = """\
 source: authored
 about: made by a test
 model: test-model
@@ -46,11 +45,18 @@ steps:
   reply: We are ready.
 ...
 """
-TEAM = [
-    Member("lead", "Lead the team."),
-    Member("helper1", "Greet the others."),
-    Member("helper2", "Wait."),
-]
+TASKS = {"lead": "Lead the team.", "helper1": "Greet the others.", "helper2": "Wait."}
+PAIR = """\
+source: authored
+about: made by a test
+model: test-model
+steps:
+- agent: ann
+  reply: I am Ann.
+- agent: bob
+  reply: I am Bob.
+...
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -58,48 +64,618 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("helpers.replay.GRACE", 0.02)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "team.yaml").write_text(AUTHORED, encoding="utf-8")
-    return tmp_path
+class Stage:
+    """A folder with one recording, and a way to play it in any mode."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.monkeypatch = folder, monkeypatch
+        self.path = folder / "team.yaml"
+
+    def play(self, body: Body[Result], mode: str = "recorded", text: str | None = None) -> Result:
+        """Play the recording, or this text in its place; return what the body returns."""
+        if text is not None:
+            self.path.write_text(text, encoding="utf-8")
+        with self.monkeypatch.context() as patch:
+            patch.setenv("COOKBOOK_CLIENT", mode)
+            return run(self.session(body))
+
+    async def session(self, body: Body[Result]) -> Result:
+        async with connect("team", self.folder) as session:
+            return await body(session)
+        raise AssertionError("a session swallowed what its body raised")
+
+    def fails(self, body: Body[Any], mode: str = "recorded", text: str | None = None) -> str:
+        """Return the message of the ReplayError that this run ends with."""
+        with pytest.raises(ReplayError) as caught:
+            self.play(body, mode, text)
+        return str(caught.value)
+
+    def edit(self, old: str, new: str) -> None:
+        text = self.path.read_text(encoding="utf-8")
+        assert old in text
+        self.path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    def keep(self, wanted: Callable[[Exchange | ClockStep], bool]) -> None:
+        recording = load(self.path)
+        recording.steps = [step for step in recording.steps if wanted(step)]
+        save(recording)
+
+    def line(self, words: str) -> int:
+        lines = self.path.read_text(encoding="utf-8").splitlines()
+        return next(i for i, line in enumerate(lines, 1) if words in line)
 
 
 @pytest.fixture
-def filled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a recording that was filled in."""
-    fill(folder, monkeypatch)
-    return folder
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    return Stage(tmp_path, monkeypatch)
 
 
-def fill(folder: Path, monkeypatch: pytest.MonkeyPatch, play: Any = None) -> Any:
-    with monkeypatch.context() as patch:
-        patch.setenv("COOKBOOK_CLIENT", "fill")
-        return run((play or team_run)(folder))
+def team(tasks: dict[str, str] = TASKS) -> Body[tuple[str, list[Event]]]:
+    """The body of a session that runs a team and gives the lead's answer and the log."""
+
+    def start(group: Crew, name: str, task: str) -> asyncio.Task[str]:
+        settings = {"model": "test-model", "task": task, "tools": helper_tools(group.hub, name)}
+        starter = None if name == "lead" else "lead"
+        return group.start(name, starter, system=f"You are {name}.", **settings)
+
+    async def body(session: Session) -> tuple[str, list[Event]]:
+        hub = Hub(session.clock, show=None)
+        async with crew(session.client, hub) as group:
+            started = [start(group, name, task) for name, task in tasks.items()]
+            answer = await started[0]
+        return answer, hub.log.events
+
+    return body
 
 
-async def team_run(
-    folder: Path, members: Sequence[Member] = TEAM, name: str = "team"
-) -> tuple[str, list[Event]]:
-    """Play the recording; return the lead's answer and the log."""
-    async with connect(name, folder) as session:
-        return await team_in(session, members)
+async def ask(session: Session, name: str, text: str = "Who are you?") -> str:
+    """Make one call in the name of an agent; return the text of the reply."""
+    reply = await session.client.messages.create(
+        model=session.model,
+        max_tokens=100,
+        system=f"You are {name}.",
+        messages=[{"role": "user", "content": text}],
+    )
+    return "".join(block.text for block in reply.content if block.type == "text")
 
 
-async def team_in(session: Session, members: Sequence[Member]) -> tuple[str, list[Event]]:
-    hub = Hub(session.clock, show=None)
-    tools = [sleep_tool(hub.clock)]
-    for member in members:
-        tools += messaging_tools(hub, member.name)
-    answer = await run_team(session.client, hub, members, model=session.model, **own_tools(hub))
-    return answer, hub.log.events
+async def pair(session: Session) -> list[str]:
+    return list(await asyncio.gather(ask(session, "bob"), ask(session, "ann")))
 
 
-def own_tools(hub: Hub) -> dict[str, Any]:
-    return {}
+async def forever(session: Session) -> None:
+    await asyncio.Event().wait()
 
 
-def edit(folder: Path, old: str, new: str, count: int = 1) -> None:
-    path = folder / "team.yaml"
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new, count), encoding="utf-8")
+# Filling in and playing back
+
+
+def test_a_recording_that_was_filled_in_replays_to_the_same_trace(stage: Stage) -> None:
+    answer, events = stage.play(team(), "fill", TEAM)
+    assert answer == "We are ready."
+    assert stage.play(team()) == (answer, events)
+    assert any(map(trace_line, events))
+
+
+def test_a_filled_file_holds_requests_timers_and_the_cancelled_call_in_order(stage: Stage) -> None:
+    stage.play(team(), "fill", TEAM)
+    steps = load(stage.path).steps
+    order = [s.seconds if isinstance(s, ClockStep) else s.key for s in steps]
+    assert order[-4:] == [1.0, 3.0, ("lead", 2), ("helper1", 3)]
+    last = steps[-1]
+    assert isinstance(last, Exchange)
+    assert last.reply is None
+    assert last.sent == {"messages": [{"user": [{"result": "slept 1s"}]}]}
+
+
+def test_filling_in_again_changes_nothing(stage: Stage) -> None:
+    stage.play(team(), "fill", TEAM)
+    before = stage.path.read_bytes()
+    stage.play(team(), "fill")
+    assert stage.path.read_bytes() == before
+
+
+def test_a_replay_changes_no_file(stage: Stage) -> None:
+    stage.play(team(), "fill", TEAM)
+    before = stage.path.read_bytes()
+    stage.play(team())
+    assert stage.path.read_bytes() == before
+    assert list(stage.folder.iterdir()) == [stage.path]
+
+
+def test_a_fill_that_fails_leaves_the_file_as_it_was(stage: Stage) -> None:
+    async def body(session: Session) -> None:
+        await ask(session, "ann")
+        raise RuntimeError("a mistake in the notebook")
+
+    with pytest.raises(RuntimeError, match="a mistake"):
+        stage.play(body, "fill", PAIR)
+    assert stage.path.read_text(encoding="utf-8") == PAIR
+
+
+def test_replies_come_in_the_order_of_the_file_whoever_asks_first(stage: Stage) -> None:
+    async def body(session: Session) -> list[str]:
+        order: list[str] = []
+        bob = asyncio.create_task(ask(session, "bob"))
+        await settle()
+        ann = asyncio.create_task(ask(session, "ann"))
+        for task in (bob, ann):
+            task.add_done_callback(lambda task: order.append(task.result()))
+        await asyncio.gather(bob, ann)
+        return order
+
+    assert stage.play(body, "fill", PAIR) == ["I am Ann.", "I am Bob."]
+    assert stage.play(body) == ["I am Ann.", "I am Bob."]
+
+
+def test_other_work_in_the_loop_and_a_pace_change_no_order(stage: Stage) -> None:
+    async def noisy(session: Session) -> tuple[str, list[Event]]:
+        noise = [asyncio.create_task(settle(turns)) for turns in (3, 40, 170)]
+        outcome = await team()(session)
+        await asyncio.gather(*noise)
+        return outcome
+
+    expected = stage.play(team(), "fill", TEAM)
+    assert stage.play(noisy) == expected
+    stage.monkeypatch.setenv("COOKBOOK_PACE", "0.001")
+    assert stage.play(team()) == expected
+
+
+def test_a_run_can_be_played_twice_in_one_loop(stage: Stage) -> None:
+    async def twice() -> list[Any]:
+        return [await stage.session(team()) for _ in range(2)]
+
+    expected = stage.play(team(), "fill", TEAM)
+    assert run(twice()) == [expected, expected]
+
+
+def test_two_sessions_at_once_do_not_mix(stage: Stage) -> None:
+    async def both() -> list[Any]:
+        return list(await asyncio.gather(*(stage.session(team()) for _ in range(3))))
+
+    expected = stage.play(team(), "fill", TEAM)
+    assert run(both()) == [expected] * 3
+
+
+def test_a_failure_of_one_session_leaves_the_other_alone(stage: Stage) -> None:
+    async def both() -> list[Any]:
+        wrong = team(TASKS | {"helper1": "Be rude."})
+        sessions = (stage.session(team()), stage.session(wrong))
+        return list(await asyncio.gather(*sessions, return_exceptions=True))
+
+    expected = stage.play(team(), "fill", TEAM)
+    right, wrong = run(both())
+    assert right == expected
+    assert isinstance(wrong, ReplayError)
+
+
+def test_time_stands_still_except_at_clock_steps(stage: Stage) -> None:
+    async def body(session: Session) -> list[float]:
+        times = [session.clock.time()]
+        await ask(session, "ann")
+        times.append(session.clock.time())
+        await asyncio.gather(session.clock.sleep(5), session.clock.sleep(3600))
+        times.append(session.clock.time())
+        with pytest.raises(TimeoutError):
+            async with session.clock.timeout(10):
+                await asyncio.Event().wait()
+        times.append(session.clock.time())
+        await ask(session, "bob")
+        return times
+
+    assert stage.play(body, "fill", PAIR) == [0, 0, 3600, 3610]
+    clock = [s.seconds for s in load(stage.path).steps if isinstance(s, ClockStep)]
+    assert clock == [5, 3600, 3610]
+    assert stage.play(body) == [0, 0, 3600, 3610]
+
+
+def test_a_timeout_that_is_not_needed_leaves_no_step(stage: Stage) -> None:
+    async def body(session: Session) -> str:
+        async with session.clock.timeout(60):
+            answer = await ask(session, "ann")
+        await ask(session, "bob")
+        return answer
+
+    assert stage.play(body, "fill", PAIR) == "I am Ann."
+    assert not any(isinstance(step, ClockStep) for step in load(stage.path).steps)
+    assert stage.play(body) == "I am Ann."
+
+
+def test_agents_that_begin_alike_are_told_apart_by_arrival(stage: Stage) -> None:
+    async def body(session: Session) -> list[str]:
+        return [await ask(session, "ann"), await ask(session, "ann")]
+
+    text = PAIR.replace("agent: bob", "agent: ann.2")
+    assert stage.play(body, "fill", text) == ["I am Ann.", "I am Bob."]
+    assert stage.play(body) == ["I am Ann.", "I am Bob."]
+
+
+def test_a_cancelled_call_is_recorded_and_replayed(stage: Stage) -> None:
+    async def body(session: Session) -> str:
+        call = asyncio.create_task(ask(session, "carl"))
+        await ask(session, "ann")
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        assert call.cancelled()
+        return await ask(session, "bob")
+
+    assert stage.play(body, "fill", PAIR) == "I am Bob."
+    steps = [s for s in load(stage.path).steps if isinstance(s, Exchange)]
+    assert [(s.agent, s.reply is None) for s in steps] == [
+        ("ann", False),
+        ("carl", True),
+        ("bob", False),
+    ]
+    assert stage.play(body) == "I am Bob."
+
+
+# The run and its recording disagree
+
+
+def test_a_changed_prompt_is_named_with_agent_turn_file_line_and_both_texts(stage: Stage) -> None:
+    stage.play(team(), "fill", TEAM)
+    message = stage.fails(team(TASKS | {"helper1": "Insult the others."}))
+    assert message.startswith("helper1, turn 1, ")
+    assert f"team.yaml:{stage.line('Greet the others.')}," in message
+    assert "recorded: Greet the others." in message
+    assert "sent:     Insult the others." in message
+    assert "COOKBOOK_CLIENT=lenient" in message
+
+
+def test_an_edited_file_is_named_with_the_line_of_the_edit(stage: Stage) -> None:
+    stage.play(team(), "fill", TEAM)
+    stage.edit("result: delivered to ['lead', 'helper2']", "result: delivered to no one")
+    message = stage.fails(team())
+    assert message.startswith("helper1, turn 2, ")
+    assert f"team.yaml:{stage.line('delivered to no one')}," in message
+    assert "recorded: delivered to no one" in message
+    assert "sent:     delivered to ['lead', 'helper2']" in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("max_tokens: 2048", "max_tokens: 2049"),
+        ("type: ephemeral", "type: eternal"),
+        ("system: You are helper1.", "system: You are helper1!"),
+        ("    system: You are helper1.\n", ""),
+        ("clock: 3.0", "clock: 4.0"),
+        ("model: test-model", "model: other-model"),
+        ("- result: slept 1s", "- result: slept 1s\n        error: true"),
+    ],
+)
+def test_any_change_of_what_was_sent_is_noticed(stage: Stage, old: str, new: str) -> None:
+    stage.play(team(), "fill", TEAM)
+    stage.edit(old, new)
+    assert "team.yaml:" in stage.fails(team())
+
+
+def test_a_changed_tool_is_noticed(stage: Stage) -> None:
+    stage.play(team(), "fill", TEAM)
+    recording = load(stage.path)
+    first = recording.steps[0]
+    assert isinstance(first, Exchange)
+    assert first.sent is not None
+    first.sent["tools"]["wait_for_message"] = "000000000000"
+    save(recording)
+    message = stage.fails(team())
+    assert "field tools.wait_for_message" in message
+    assert f"team.yaml:{stage.line('000000000000')}," in message
+
+
+def test_a_recording_that_was_never_filled_in_says_what_to_run(stage: Stage) -> None:
+    message = stage.fails(pair, text=PAIR)
+    assert "never filled in" in message
+    assert "--fill" in message
+
+
+def test_a_call_that_the_recording_does_not_have_is_named(stage: Stage) -> None:
+    stage.play(team(), "fill", TEAM)
+    stage.keep(lambda step: isinstance(step, ClockStep) or step.key != ("lead", 2))
+    assert "no turn 2 of lead" in stage.fails(team())
+
+
+def test_an_agent_that_the_recording_does_not_have_is_named(stage: Stage) -> None:
+    async def body(session: Session) -> str:
+        await pair(session)
+        return await ask(session, "carl")
+
+    stage.play(pair, "fill", PAIR)
+    assert "carl" in stage.fails(body)
+
+
+@pytest.mark.parametrize("mode", ["recorded", "fill"])
+def test_replies_left_over_are_an_error(stage: Stage, mode: str) -> None:
+    async def body(session: Session) -> str:
+        return await ask(session, "ann")
+
+    stage.play(pair, "fill", PAIR)
+    before = stage.path.read_bytes()
+    message = stage.fails(body, mode)
+    assert "(bob, turn 1)" in message
+    assert f"team.yaml:{stage.line('agent: bob')} " in message
+    assert stage.path.read_bytes() == before
+
+
+def test_a_clock_step_left_over_is_an_error(stage: Stage) -> None:
+    stage.play(pair, "fill", PAIR)
+    stage.edit("...\n", "- clock: 5.0\n...\n")
+    assert "clock 5.0" in stage.fails(pair)
+
+
+# The replay is stuck
+
+
+def test_an_agent_that_never_asks_is_reported(stage: Stage) -> None:
+    async def body(session: Session) -> str:
+        return await ask(session, "bob")
+
+    stage.play(pair, "fill", PAIR)
+    message = stage.fails(body)
+    assert "stuck" in message
+    assert "(ann, turn 1)" in message
+    assert "bob (turn 1, asked)" in message
+
+
+def test_a_wait_that_never_ends_is_reported(stage: Stage) -> None:
+    async def body(session: Session) -> None:
+        await ask(session, "ann")
+        await forever(session)
+
+    stage.play(pair, "fill", PAIR)
+    message = stage.fails(body)
+    assert "stuck" in message
+    assert "(bob, turn 1)" in message
+    assert "ann (after turn 1)" in message
+
+
+def test_a_timer_that_the_recording_does_not_have_is_reported(stage: Stage) -> None:
+    async def body(session: Session) -> None:
+        await pair(session)
+        await session.clock.sleep(5)
+
+    stage.play(pair, "fill", PAIR)
+    assert "stuck" in stage.fails(body)
+
+
+def test_a_call_that_is_no_longer_cancelled_is_reported(stage: Stage) -> None:
+    async def body(session: Session) -> str:
+        await pair(session)
+        return await ask(session, "carl")
+
+    async def cancelling(session: Session) -> None:
+        await pair(session)
+        call = asyncio.create_task(ask(session, "carl"))
+        await settle(30)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+
+    stage.play(cancelling, "fill", PAIR)
+    assert "(carl, turn 1)" in stage.fails(body)
+
+
+@pytest.mark.parametrize("name", ["ann", "carl"])
+def test_a_reply_that_is_missing_is_reported_when_filling_in(stage: Stage, name: str) -> None:
+    async def body(session: Session) -> str:
+        await pair(session)
+        return await ask(session, name)
+
+    assert name in stage.fails(body, "fill", PAIR)
+
+
+def test_a_real_wait_that_ends_is_not_stuck(stage: Stage) -> None:
+    async def body(session: Session) -> str:
+        await ask(session, "ann")
+        await asyncio.sleep(0.001)
+        return await ask(session, "bob")
+
+    assert stage.play(body, "fill", PAIR) == "I am Bob."
+    assert stage.play(body) == "I am Bob."
+
+
+# How a failure ends the run
+
+
+def test_a_failure_fails_everyone_who_waits_and_everyone_after(stage: Stage) -> None:
+    async def body(session: Session) -> None:
+        calls = [ask(session, "bob"), ask(session, "ann", "Who else?")]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(isinstance(outcome, ReplayError) for outcome in outcomes)
+        with pytest.raises(ReplayError, match="ann, turn 1"):
+            await ask(session, "bob")
+        seen.append(True)
+
+    seen: list[bool] = []
+    stage.play(pair, "fill", PAIR)
+    stage.fails(body)  # though the body has caught it
+    assert seen == [True]
+
+
+def test_a_failure_leaves_no_cancellation_behind(stage: Stage) -> None:
+    async def body() -> list[str]:
+        for wrong in (forever_after_ann, rude):
+            with pytest.raises(ReplayError):
+                await stage.session(wrong)
+            task = asyncio.current_task()
+            assert task is not None
+            assert task.cancelling() == 0
+        return await stage.session(pair)
+
+    async def forever_after_ann(session: Session) -> None:
+        await ask(session, "ann")
+        await forever(session)
+
+    async def rude(session: Session) -> None:
+        await ask(session, "ann", "Who else?")
+
+    stage.play(pair, "fill", PAIR)
+    assert run(body()) == ["I am Bob.", "I am Ann."]
+
+
+def test_a_mistake_of_the_body_is_raised_as_it_is(stage: Stage) -> None:
+    async def body(session: Session) -> None:
+        raise ZeroDivisionError
+
+    stage.play(pair, "fill", PAIR)
+    with pytest.raises(ZeroDivisionError):
+        stage.play(body)
+
+
+def test_a_cancel_from_outside_stays_a_cancel(stage: Stage) -> None:
+    async def body() -> None:
+        task = asyncio.create_task(stage.session(hanging))
+        await settle(200)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    async def hanging(session: Session) -> None:
+        await forever(session)
+
+    stage.play(pair, "fill", PAIR)
+    run(body())
+
+
+def test_a_replay_error_is_not_retried(stage: Stage) -> None:
+    async def body(session: Session) -> None:
+        asked = Replay.ask
+
+        async def counting(self: Replay, request: dict[str, Any]) -> dict[str, Any]:
+            requests.append(request)
+            return await asked(self, request)
+
+        stage.monkeypatch.setattr(Replay, "ask", counting)
+        patient = session.client.with_options(max_retries=4)
+        with pytest.raises(ReplayError) as caught:
+            await patient.messages.create(
+                model="test-model", max_tokens=1, messages=[{"role": "user", "content": "Hm?"}]
+            )
+        assert not isinstance(caught.value, anthropic.APIError)
+
+    requests: list[dict[str, Any]] = []
+    stage.play(pair, "fill", PAIR)
+    stage.fails(body)
+    assert len(requests) == 1
+
+
+def test_streaming_and_other_endpoints_are_refused(stage: Stage) -> None:
+    async def body(session: Session) -> list[str]:
+        request: Any = {"model": "test-model", "messages": [{"role": "user", "content": "Hi."}]}
+        with pytest.raises(ReplayError, match=r"messages\.create only"):
+            async with session.client.messages.stream(max_tokens=1, **request):
+                pass
+        with pytest.raises(ReplayError, match="count_tokens"):
+            await session.client.messages.count_tokens(**request)
+        return await pair(session)
+
+    stage.play(pair, "fill", PAIR)
+    assert stage.play(body) == ["I am Bob.", "I am Ann."]
+
+
+# Files
+
+
+def test_a_missing_recording_is_reported(stage: Stage) -> None:
+    stage.path.with_name("other.yaml").write_text(PAIR, encoding="utf-8")
+    with pytest.raises(RecordingError, match=r"no recording team\.yaml.*other"):
+        stage.play(pair)
+
+
+@pytest.mark.parametrize(
+    "text", [PAIR.removesuffix("...\n"), PAIR.replace("reply: I", "reply: [I")]
+)
+def test_a_broken_recording_is_reported(stage: Stage, text: str) -> None:
+    with pytest.raises(RecordingError, match=r"team\.yaml"):
+        stage.play(pair, text=text)
+
+
+def test_no_key_gets_into_a_recording_and_it_still_matches(stage: Stage) -> None:
+    async def body(session: Session) -> list[str]:
+        return [await ask(session, "ann", f"Use {key} or {token}."), await ask(session, "bob")]
+
+    key, token = "sk-ant-" + "api03-" + "k" * 20, "correct-horse-battery"
+    stage.monkeypatch.setenv("ANTHROPIC_API_KEY", key)
+    stage.monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "auth-" + token)
+    stage.monkeypatch.setenv("SHOP_PASSWORD", token)
+    stage.play(body, "fill", PAIR)
+    text = stage.path.read_text(encoding="utf-8")
+    assert key not in text
+    assert token not in text
+    assert "(SHOP_PASSWORD)" in text
+    assert stage.play(body) == ["I am Ann.", "I am Bob."]
+
+
+# Modes and settings
+
+
+def notices(lines: Iterable[str]) -> list[str]:
+    return [line for line in lines if "lenient: this reply" in line]
+
+
+def test_lenient_gives_old_replies_to_a_changed_prompt_and_says_so(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def body(session: Session) -> list[str]:
+        return [await ask(session, "ann", "Who else?"), await ask(session, "bob")]
+
+    stage.play(pair, "fill", PAIR)
+    before = stage.path.read_bytes()
+    capsys.readouterr()
+    assert stage.play(body, "lenient") == ["I am Ann.", "I am Bob."]
+    (notice,) = notices(capsys.readouterr().out.splitlines())
+    assert "ann, turn 1" in notice
+    assert stage.path.read_bytes() == before
+
+
+def test_lenient_plays_an_unchanged_run_with_its_timers_and_cancelled_calls(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer, _ = stage.play(team(), "fill", TEAM)
+    assert stage.play(team(), "lenient")[0] == answer
+    assert notices(capsys.readouterr().out.splitlines()) == []
+
+
+def test_lenient_answers_in_any_order_and_leaves_replies_over(stage: Stage) -> None:
+    async def body(session: Session) -> str:
+        return await ask(session, "bob")
+
+    stage.play(pair, "fill", PAIR)
+    assert stage.play(body, "lenient") == "I am Bob."
+
+
+def test_lenient_says_where_the_replies_end(stage: Stage) -> None:
+    async def body(session: Session) -> None:
+        await pair(session)
+        await ask(session, "carl")
+
+    stage.play(pair, "fill", PAIR)
+    assert "carl" in stage.fails(body, "lenient")
+
+
+def test_an_unknown_mode_is_answered_with_the_modes(stage: Stage) -> None:
+    with pytest.raises(ValueError, match="'replay'") as caught:
+        stage.play(pair, "replay", PAIR)
+    assert all(mode in str(caught.value) for mode in MODES)
+
+
+def test_recorded_is_the_default_and_a_key_changes_nothing(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def body(session: Session) -> list[str]:
+        assert (session.mode, session.source, session.model) == (
+            "recorded",
+            "authored",
+            "test-model",
+        )
+        assert session.client.api_key == "recorded"
+        assert session.client.base_url.host == "recorded.invalid"
+        return await pair(session)
+
+    stage.play(pair, "fill", PAIR)
+    for name in ("ANTHROPIC_API_KEY", "COOKBOOK_MODEL", "COOKBOOK_SOMETHING_ELSE", "HTTPS_PROXY"):
+        stage.monkeypatch.setenv(name, "of no importance")
+    stage.monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://live.invalid")
+    stage.monkeypatch.delenv("COOKBOOK_CLIENT")
+    capsys.readouterr()
+    assert run(stage.session(body)) == ["I am Bob.", "I am Ann."]
+    assert "recorded: replies of team.yaml, authored" in capsys.readouterr().out
