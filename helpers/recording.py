@@ -30,7 +30,7 @@ class RecordingError(ValueError):
 
 @dataclass
 class Exchange:
-    """One model call: `sent` in the words of `comparing.describe`, `reply` as in the file, or cancelled."""
+    """One model call: what was sent, in the words of `describe`, and the reply, or cancelled."""
 
     agent: str
     turn: int

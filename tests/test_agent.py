@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from helpers.agent import Go, Step, at_most, run_agent
 from helpers.hub import Hub, end_agent
 from helpers.replay import ReplayError
-from helpers.scripted import Answer, Failure, Reply, scripted
+from helpers.scripted import Answer, Blocks, Failure, Reply, scripted
 from helpers.tools import NoArguments, Tool
 
 from .support import (
@@ -113,7 +113,11 @@ def test_mail_survives_a_retry_of_the_sdk() -> None:
             hub.register("peer")
             hub.register("solo")
             hub.post("peer", ["solo"], "Important.")
-            settings = {"model": session.model, "system": "You are solo.", "task": "Begin."}
+            settings: dict[str, Any] = {
+                "model": session.model,
+                "system": "You are solo.",
+                "task": "Begin.",
+            }
             assert await run_agent(session.client, hub, "solo", **settings) == "Thanks."
             return hub
 
@@ -127,7 +131,7 @@ def test_a_reply_without_calls_ends_without_an_empty_request() -> None:
 
 
 def test_mail_comes_as_its_own_block_inside_the_last_tool_result() -> None:
-    two = [{"read": {}}, {"read": {}}]
+    two: Blocks = [{"read": {}}, {"read": {}}]
     outcome = solo(two, mail=["First.", "Second."], tools=[returning("read", {"a": 1})])
     first, last = outcome.results()
     assert [part["text"] for part in first["content"]] == ['{"a": 1}']
@@ -364,7 +368,11 @@ def test_a_cancelled_agent_is_killed_wherever_it_was() -> None:
             hub = Hub(session.clock, show=None)
             hub.register("peer")
             hub.register("solo")
-            settings = {"model": session.model, "system": "You are solo.", "task": "Begin."}
+            settings: dict[str, Any] = {
+                "model": session.model,
+                "system": "You are solo.",
+                "task": "Begin.",
+            }
             task = asyncio.create_task(run_agent(session.client, hub, "solo", **settings))
             await settle(turns)
             task.cancel()
@@ -408,7 +416,11 @@ def test_a_call_that_a_stop_left_open_is_closed_with_an_error_result() -> None:
         async with scripted(lambda *_: [WAIT, WAIT]) as session:
             hub = quiet_hub("peer", "solo")
             talk: list[MessageParam] = []
-            settings = {"model": session.model, "system": "You are solo.", "task": "Begin."}
+            settings: dict[str, Any] = {
+                "model": session.model,
+                "system": "You are solo.",
+                "task": "Begin.",
+            }
             task = asyncio.create_task(
                 run_agent(session.client, hub, "solo", messages=talk, **settings)
             )

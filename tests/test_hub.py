@@ -182,7 +182,7 @@ def test_a_wait_has_a_deadline() -> None:
 
 
 def test_two_waits_of_one_agent_tell_the_same_deadline() -> None:
-    async def body() -> list[str]:
+    async def body() -> tuple[str, str]:
         async with ticking() as clock:
             hub = Hub(clock, show=None)
             hub.register("a")
@@ -230,16 +230,16 @@ def test_one_waiter_is_woken_when_the_last_one_at_work_ends() -> None:
 
 
 def test_a_wait_cannot_bring_an_ended_agent_back_to_life() -> None:
-    async def body() -> list[str]:
+    async def body() -> str:
         async with ticking() as clock:
             hub = Hub(clock, show=None)
             hub.register("a")
             hub.register("b")
             end_agent(hub, "a", "killed")
             await wait_for_mail(hub, "a", 1)
-            return [hub.boxes["a"].status]
+            return hub.boxes["a"].status
 
-    assert run(body()) == ["killed"]
+    assert run(body()) == "killed"
 
 
 def test_a_cancelled_wait_leaves_the_agent_active() -> None:

@@ -12,6 +12,7 @@ import pytest
 KNOWLEDGE = Path(__file__).parents[1] / "knowledge"
 TODAY = date(2025, 2, 10)
 FILES = sorted(path.relative_to(KNOWLEDGE).as_posix() for path in KNOWLEDGE.rglob("*.md"))
+DUPLICATES = r"Duplicates are refunded up to (\d+) days"
 PLACEHOLDERS = {"first_name", "amount", "invoice_id", "card_last4", "refund_id", "eta_days"}
 CUSTOMERS = {
     "cust_12345": "Sarah Chen",
@@ -53,13 +54,13 @@ class Charge:
 
 @dataclass(frozen=True)
 class Case:
-    """What is right for a customer: Case(days=8, due=4999, decided_by="E1", billed=9998, …)."""
+    """What is right for a customer: Case(9998, 41, 8, 4999, "E1")."""
 
     billed: int
     seconds: int
-    days: int
+    days: int  # since settlement, today
     due: int
-    why: str
+    why: str  # the rule that denies the refund, or that says who decides
 
 
 CASES = {
@@ -150,7 +151,7 @@ def judge(name: str) -> tuple[int, str]:
     """Apply the rules as the files state them; return the refund due and the rule that decides."""
     first, second = charges(name)
     hours = timedelta(hours=number(r"at most (\d+) hours", rule("R1")))
-    window = timedelta(days=number(r"Duplicates .* up to (\d+) days", rule("R3")))
+    window = timedelta(days=number(DUPLICATES, rule("R3")))
     same = (first.invoice, first.cents) == (second.invoice, second.cents)
     settled = first.status == second.status == "SETTLED"
     if not (same and settled and second.charged - first.charged <= hours):
@@ -286,8 +287,8 @@ def test_each_charge_settles_on_another_day_than_it_was_made() -> None:
 
 
 def test_the_old_window_would_still_be_open_where_the_new_one_is_over() -> None:
-    old = number(r"Duplicates .* up to (\d+) days", rule("2023-2"))
-    new = number(r"Duplicates .* up to (\d+) days", rule("R3"))
+    old = number(DUPLICATES, rule("2023-2"))
+    new = number(DUPLICATES, rule("R3"))
     late = charges("cust_58803")[1]
     assert (old, new) == (90, 60)
     assert new < (TODAY - late.settled).days < (TODAY - late.charged.date()).days < old
@@ -347,7 +348,7 @@ def test_the_ranges_of_the_matrix_meet_to_the_cent() -> None:
 
 
 def test_the_worked_example_of_the_window_is_right() -> None:
-    window = number(r"Duplicates .* up to (\d+) days", rule("R3"))
+    window = number(DUPLICATES, rule("R3"))
     pattern = r"settled on (\S+) can be refunded up to and including (\S+)\.\n"
     ((settled, last),) = re.findall(pattern, text("policies/refund_policy.md"))
     assert date.fromisoformat(last) - date.fromisoformat(settled) == timedelta(days=window)
@@ -415,11 +416,12 @@ def test_a_template_is_a_use_and_an_email(path: str) -> None:
     assert re.match(r"\nSubject: .+\n\n(Hi \{\{first_name\}\}|Hello),\n\n", email)
     assert email.endswith("\nKind regards,\nThe billing team\n")
     assert not re.search(r"\b[RE]\d+\b", email), "a customer does not know our rule numbers"
-    assert email.count("{") == email.count("}") == 4 * len(re.findall(r"\{\{\w+\}\}", email)) / 2
+    rest = re.sub(r"\{\{\w+\}\}", "", text(path))
+    assert not re.search("[{}]", rest), "a brace that belongs to no placeholder"
 
 
 def test_the_template_names_the_window_of_the_policy() -> None:
-    window = number(r"Duplicates .* up to (\d+) days", rule("R3"))
+    window = number(DUPLICATES, rule("R3"))
     assert number(r"up to (\d+) days", text("templates/outside_window.md")) == window
 
 

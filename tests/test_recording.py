@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers.comparing import differences, excerpts
+from helpers.comparing import describe, differences, digest, excerpts
 from helpers.recording import (
     FOLDER,
     ClockStep,
@@ -15,8 +15,6 @@ from helpers.recording import (
     Recording,
     RecordingError,
     answer,
-    describe,
-    digest,
     load,
     save,
     scrub,

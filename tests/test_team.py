@@ -279,7 +279,7 @@ def test_two_runs_in_one_loop_do_not_mix() -> None:
         return answer
 
     async def body() -> list[tuple[str, Hub]]:
-        return await asyncio.gather(one_run("RED"), one_run("BLUE"))
+        return list(await asyncio.gather(one_run("RED"), one_run("BLUE")))
 
     async def one_run(word: str) -> tuple[str, Hub]:
         async with scripted(in_turn(script(word))) as session:

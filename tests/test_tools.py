@@ -2,11 +2,12 @@
 
 import asyncio
 import re
-from typing import Any
+from typing import Any, cast
 
 import anthropic
 import httpx2
 import pytest
+from anthropic.types import TextBlockParam
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
@@ -50,8 +51,7 @@ def call(name: str, arguments: Any = None, *tools: Tool) -> tuple[str, bool]:
     block = run(call_tool({tool.name: tool for tool in tools}, request))
     assert block["type"] == "tool_result"
     assert block["tool_use_id"] == "toolu_1"
-    (part,) = block["content"]
-    assert isinstance(part, dict)
+    (part,) = cast(list[TextBlockParam], block["content"])
     assert part["type"] == "text"
     return part["text"], block.get("is_error", False)
 
@@ -104,7 +104,7 @@ def test_any_arguments_give_a_result(arguments: Any) -> None:
 
 
 def test_the_limits_are_in_the_schema_that_the_model_sees() -> None:
-    schema = sleeping([]).param()["input_schema"]
+    schema: dict[str, Any] = {**sleeping([]).param()["input_schema"]}
     assert schema["additionalProperties"] is False
     assert schema["required"] == ["seconds"]
     assert schema["properties"] == {
