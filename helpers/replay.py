@@ -77,7 +77,8 @@ class Replay:
         self.clock = VirtualClock()
         self.failure: ReplayError | None = None
         self._todo = recording.steps if mode == "recorded" else _with_replies(recording.steps)
-        self._exchanges = {s.key: s for s in self._todo if isinstance(s, Exchange)}
+        known = self._todo if mode == "fill" else recording.steps
+        self._exchanges = {s.key: s for s in known if isinstance(s, Exchange)}
         self._conversations: list[Conversation] = []
         self._waiting: dict[tuple[str, int], Call] = {}
         self._cancelled: set[tuple[str, int]] = set()
@@ -155,8 +156,9 @@ class Replay:
             return head
         if self.mode == "recorded":
             return head if isinstance(head, ClockStep) and due is not None else None
-        if self.mode == "lenient" and self._waiting:
-            return next(iter(self._waiting.values())).exchange
+        early = [c.exchange for c in self._waiting.values() if c.exchange.reply is not None]
+        if self.mode == "lenient" and early:
+            return early[0]
         return None if due is None else ClockStep(due)
 
     def _play(self, step: Exchange | ClockStep) -> None:

@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 
 from helpers.agent import run_agent
 from helpers.hub import Event, Hub
-from helpers.scripted import Answer, Script, scripted
+from helpers.scripted import MODEL, Answer, Script, scripted
 from helpers.stepping import VirtualClock, run_clock
 from helpers.tools import NoArguments, Tool
 
 Result = TypeVar("Result")
 TAG = "<agent-message"
+SOLO: dict[str, Any] = {"model": MODEL, "system": "You are solo.", "task": "Begin."}
 
 
 def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
@@ -165,9 +166,8 @@ async def solo_run(
         hub.register("solo", starter)
         for content in mail:
             hub.post("peer", ["solo"], content)
-        options = {"model": session.model, "system": "You are solo.", "task": "Begin."} | settings
         try:
-            outcome.text = await run_agent(session.client, hub, "solo", **options)
+            outcome.text = await run_agent(session.client, hub, "solo", **SOLO | settings)
         except (Exception, asyncio.CancelledError) as error:
             outcome.error = error
     return outcome

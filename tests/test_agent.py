@@ -16,6 +16,7 @@ from helpers.scripted import Answer, Blocks, Failure, Reply, scripted
 from helpers.tools import NoArguments, Tool
 
 from .support import (
+    SOLO,
     TAG,
     contents,
     ended,
@@ -113,12 +114,7 @@ def test_mail_survives_a_retry_of_the_sdk() -> None:
             hub.register("peer")
             hub.register("solo")
             hub.post("peer", ["solo"], "Important.")
-            settings: dict[str, Any] = {
-                "model": session.model,
-                "system": "You are solo.",
-                "task": "Begin.",
-            }
-            assert await run_agent(session.client, hub, "solo", **settings) == "Thanks."
+            assert await run_agent(session.client, hub, "solo", **SOLO) == "Thanks."
             return hub
 
     assert run(body()).dead_letters == []
@@ -368,12 +364,7 @@ def test_a_cancelled_agent_is_killed_wherever_it_was() -> None:
             hub = Hub(session.clock, show=None)
             hub.register("peer")
             hub.register("solo")
-            settings: dict[str, Any] = {
-                "model": session.model,
-                "system": "You are solo.",
-                "task": "Begin.",
-            }
-            task = asyncio.create_task(run_agent(session.client, hub, "solo", **settings))
+            task = asyncio.create_task(run_agent(session.client, hub, "solo", **SOLO))
             await settle(turns)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -416,13 +407,8 @@ def test_a_call_that_a_stop_left_open_is_closed_with_an_error_result() -> None:
         async with scripted(lambda *_: [WAIT, WAIT]) as session:
             hub = quiet_hub("peer", "solo")
             talk: list[MessageParam] = []
-            settings: dict[str, Any] = {
-                "model": session.model,
-                "system": "You are solo.",
-                "task": "Begin.",
-            }
             task = asyncio.create_task(
-                run_agent(session.client, hub, "solo", messages=talk, **settings)
+                run_agent(session.client, hub, "solo", messages=talk, **SOLO)
             )
             while hub.boxes["solo"].status != "idling":
                 await asyncio.sleep(0)
@@ -497,8 +483,8 @@ def test_a_hook_can_bound_how_many_calls_run_at_once() -> None:
             hub, hook = quiet_hub(*"abcdef"), at_most(limit)
             async with asyncio.TaskGroup() as group:
                 for name in hub.boxes:
-                    settings = {"model": "m", "system": f"You are {name}.", "task": "Begin."}
-                    group.create_task(run_agent(session.client, hub, name, hook=hook, **settings))
+                    own = SOLO | {"system": f"You are {name}."}
+                    group.create_task(run_agent(session.client, hub, name, hook=hook, **own))
         return most
 
     assert run(body(2)) == 2
