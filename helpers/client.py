@@ -94,7 +94,8 @@ async def _replayed(name: str, folder: Path, mode: str) -> AsyncIterator[Session
     assert body is not None, "an `async with` block always runs in a task"
     # The SDK looks up its platform in a thread at its first request: get that over with.
     await client.models.retrieve(recording.model)
-    print(f"{mode}: replies of {recording.path.name}, {recording.source} ({recording.about})")
+    origin = "written by hand, no model" if recording.source == "authored" else recording.about
+    print(f"{mode}: {recording.path.name}, replies {recording.source} ({origin})")
     driver = asyncio.create_task(replay.drive(body))
     try:
         yield Session(client, replay.clock, recording.model, mode, recording.source)
