@@ -16,7 +16,8 @@ PRICES = {  # dollars per million tokens, in and out, as seen on 2026-11-21; the
     "claude-sonnet-5-5": (2.00, 10.00),
     "claude-haiku-5-5": (0.10, 0.50),
 }
-CACHE_WRITE, CACHE_READ = 1.25, 0.10  # times the price of plain input
+CACHE_WRITE = 1.25  # times the price of plain input
+CACHE_READ = 0.10
 
 
 def cost(model: str, usage: Any) -> float | None:

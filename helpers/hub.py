@@ -118,7 +118,7 @@ def one_line(value: object, limit: int = 60) -> str:
 
 
 def trace_line(event: Event) -> str | None:
-    """Return the line that people read for this event, or None (notebook 03)."""
+    """Return the line that people read for this event, or None (notebook 01)."""
     data, start = event.data, f"  [{event.agent}]"
     if event.kind == "tool_result":
         call = f"{one_line(data['tool'])}({one_line(data['input'])})"

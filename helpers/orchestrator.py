@@ -11,7 +11,7 @@ from anthropic import AsyncAnthropic
 from pydantic import BaseModel, Field
 
 from .agent import Hook, no_hook, run_agent
-from .billing import TODAY, dollars, duplicates, gateway_tool
+from .billing import TODAY, WINDOW, dollars, duplicates, gateway_tool
 from .budget import spending
 from .delegation import MODELS, Delegation, Role, task_tool, work_and_answer
 from .hub import Event, Hub, one_line
@@ -154,9 +154,10 @@ def panel(agents: dict[str, Sequence[Tool]], case: Case) -> str:
     lines.append(f"  refunds up to {dollars(case.mandate.refund_limit)}, with compliance")
     lines.append(f"  approval by a person: {'asked for' if case.approve else 'no gate, no refund'}")
     lines.append(f"  budget ${case.mandate.budget:.2f} for all agents together")
+    lines.append("Tools read or suggest, but for those marked (acts).")
     everything = dict.fromkeys(tool.name for tools in agents.values() for tool in tools)
     for name, tools in agents.items():
-        can = [f"{tool.name} ({'acts' if tool.acts else 'reads or suggests'})" for tool in tools]
+        can = [f"{tool.name} (acts)" if tool.acts else tool.name for tool in tools]
         cannot = [tool for tool in everything if tool not in [t.name for t in tools]]
         lines.append(f"{name} can: {', '.join(can)}")
         lines.append(f"{' ' * len(name)} cannot: {', '.join(cannot)}")
@@ -198,21 +199,27 @@ def verify(outcome: Outcome, case: Case, knowledge: Path) -> list[str]:
 
 
 def verify_words(output: OrchestratorOutput, case: Case, knowledge: Path) -> list[str]:
-    """Return what is wrong with the words of an answer: rules, placeholders, amounts and ids."""
+    """Return what an answer names that nobody knows: rules, ids, dates, amounts, placeholders."""
     email = f"{output.customer_email.subject}\n{output.customer_email.body}"
     words = f"{output.research_summary}\n{output.final_action}\n{email}"
-    policies = [
-        knowledge / "policies" / name for name in ("refund_policy.md", "escalation_matrix.md")
-    ]
-    rules = set(re.findall(r"\b[RE]\d+\b", "".join(p.read_text("utf-8") for p in policies)))
+    names = ["policies/refund_policy.md", "policies/escalation_matrix.md"]
+    policies = "\n".join((knowledge / name).read_text("utf-8") for name in names)
     own = [charge for charge in case.charges if charge.customer == case.customer]
-    amounts = {dollars(n * charge.cents) for charge in own for n in (1, 2)}
-    problems = [f"no rule {r}" for r in re.findall(r"\b[RE]\d+\b", words) if r not in rules]
-    problems += [f"placeholder left: {found}" for found in re.findall(r"\{\{\w*\}\}", email)]
-    problems += [
-        f"unknown amount {found}"
-        for found in re.findall(r"\$[\d,]+\.\d\d", email)
-        if found not in amounts
+    days = {str(day) for charge in own for day in (charge.time.date(), charge.settled) if day}
+    days |= {str(charge.settled + WINDOW) for charge in own if charge.settled} | {str(TODAY)}
+    known = days | set(re.findall(r"\b[RE]\d+\b|\b\d{4}-\d\d-\d\d\b", policies))
+    known |= {charge.id for charge in own}
+    known |= {dollars(n * charge.cents) for charge in own for n in (1, 2)}
+    checks = {
+        r"\b[RE]\d+\b": ("no rule", words),
+        r"\btxn_\w+": ("unknown transaction", words),
+        r"\b\d{4}-\d\d-\d\d\b": ("unknown date", words),
+        r"\$ ?[\d,]+(?:\.\d+)?": ("unknown amount", email),
+        r"\{\{.*?\}\}": ("placeholder left:", email),
+    }
+    return [
+        f"{what} {found}"
+        for pattern, (what, text) in checks.items()
+        for found in re.findall(pattern, text)
+        if found not in known
     ]
-    ids = {charge.id for charge in own}
-    return problems + [f"unknown {t}" for t in re.findall(r"\btxn_\w+", words) if t not in ids]

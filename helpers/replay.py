@@ -60,8 +60,8 @@ class Call:
     reply: asyncio.Future[dict[str, Any]]
 
 
-def _with_replies(steps: list[Exchange | ClockStep]) -> list[Exchange | ClockStep]:
-    return [step for step in steps if isinstance(step, Exchange) and step.reply is not None]
+def _uncancelled(steps: list[Exchange | ClockStep]) -> list[Exchange | ClockStep]:
+    return [step for step in steps if isinstance(step, ClockStep) or step.reply is not None]
 
 
 class Replay:
@@ -76,7 +76,7 @@ class Replay:
         self.recording, self.mode, self.pace = recording, mode, pace
         self.clock = VirtualClock()
         self.failure: ReplayError | None = None
-        self._todo = recording.steps if mode == "recorded" else _with_replies(recording.steps)
+        self._todo = recording.steps if mode == "recorded" else _uncancelled(recording.steps)
         known = self._todo if mode == "fill" else recording.steps
         self._exchanges = {s.key: s for s in known if isinstance(s, Exchange)}
         self._conversations: list[Conversation] = []
@@ -127,7 +127,7 @@ class Replay:
 
     def finish(self) -> None:
         """Check that nothing is left over; save what was filled in. ReplayError: something is."""
-        left = [s for s in self._todo if not self._was_cancelled(s)]
+        left = [s for s in self._todo if not self._is_past(s, None)]
         if self._waiting:
             call = next(iter(self._waiting.values()))
             raise ReplayError(f"the run has ended, but {self._place(call.exchange)} still waits")
@@ -149,12 +149,13 @@ class Replay:
 
     def _next(self) -> Exchange | ClockStep | None:
         """Return the step that can be played now, or None."""
-        while self._todo and self._was_cancelled(self._todo[0]):
+        due = self.clock.next()
+        while self._todo and self._is_past(self._todo[0], due):
             self._todo.pop(0)
-        head, due = (self._todo[0] if self._todo else None), self.clock.next()
+        head = self._todo[0] if self._todo else None
         if isinstance(head, Exchange) and head.reply is not None and head.key in self._waiting:
             return head
-        if self.mode == "recorded":
+        if self.mode == "recorded" or isinstance(head, ClockStep):
             return head if isinstance(head, ClockStep) and due is not None else None
         early = [c.exchange for c in self._waiting.values() if c.exchange.reply is not None]
         if self.mode == "lenient" and early:
@@ -168,13 +169,14 @@ class Replay:
         if isinstance(step, Exchange):
             self._played.append(step)
             self._answer(self._waiting.pop(step.key))
-        elif step.seconds == self.clock.next():
-            self._played.append(step)
-            self.clock.fire()
-        else:
+            return
+        due = self.clock.next()
+        if self.mode == "recorded" and step.seconds != due:
             place = f"{self.recording.path.name}:{step.line}"
-            due = self.clock.next()
             self.fail(ReplayError(f"{place}: recorded: clock {step.seconds}, the run: clock {due}"))
+            return
+        self._played.append(ClockStep(due or 0.0))
+        self.clock.fire()
 
     def _answer(self, call: Call) -> None:
         conversation, reply = call.conversation, answer(call.exchange, call.body)
@@ -193,8 +195,11 @@ class Replay:
             self._played.append(cancelled)
         self.clock.changed.set()
 
-    def _was_cancelled(self, step: Exchange | ClockStep) -> bool:
-        return isinstance(step, Exchange) and step.reply is None and step.key in self._cancelled
+    def _is_past(self, step: Exchange | ClockStep, due: float | None) -> bool:
+        """Tell whether a step needs no playing: a call cancelled, or a timer the run has not."""
+        if isinstance(step, ClockStep):
+            return self.mode != "recorded" and due is None
+        return step.reply is None and step.key in self._cancelled
 
     def _arrive(self, body: dict[str, Any]) -> Call:
         """Find out who asks and which exchange answers, and compare. ReplayError: none fits."""

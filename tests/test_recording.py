@@ -104,6 +104,15 @@ def test_a_text_that_looks_like_something_else_stays_text(tmp_path: Path, text: 
     assert (loaded.about, step.reply, step.sent) == (text, [{"text": text}], {"a": text})
 
 
+@pytest.mark.parametrize("text", ["a\x85b", "a\n\x85b", "\x85", "a\u2028b", "a\n\u2029 b", "\r\n"])
+def test_an_unusual_end_of_a_line_stays_what_it_is(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "any.yaml"
+    save(Recording(path, "s", "a", "m", [Exchange("lead", 1, [{"text": text}], sent={text: text})]))
+    (step,) = load(path).steps
+    assert isinstance(step, Exchange)
+    assert (step.reply, step.sent) == ([{"text": text}], {text: text})
+
+
 @pytest.mark.parametrize("text", ["no", "on", "yes", "off", "2026-11-21", "12:30:00", "1_000"])
 def test_a_text_written_by_hand_without_quotes_stays_text(tmp_path: Path, text: str) -> None:
     loaded = load(write(tmp_path, AUTHORED.replace("Done.", text).replace("2}", text + "}")))

@@ -32,7 +32,7 @@ async def delegate(roles: dict[str, Any], who: str, calls: str = "") -> dict[str
     async with scripted(script) as session:
         hub = Hub(session.clock, show=None)
         hub.register("orchestrator")
-        own = {"model": session.model, "system": "You are orchestrator.", "task": "Begin."}
+        own: dict[str, Any] = {"model": session.model, "system": "You are orchestrator.", "task": "Begin."}
         tools = [task_tool(Delegation(session.client, hub, roles, TOOLBOX))]
         await run_agent(session.client, hub, "orchestrator", tools=tools, **own)
     results = [event.data for event in hub.log.events if event.kind == "tool_result"]
@@ -52,10 +52,10 @@ def looks_like_a_role(role: Any) -> bool:
 async def check_second_reviewer(answer: Any) -> str | None:
     if not isinstance(answer, dict):
         return "it should be a dict of roles, such as ROLES"
-    for name, role in ROLES.items():
-        if name not in answer or parts(answer[name]) != parts(role):
+    for name, expected in ROLES.items():
+        if name not in answer or parts(answer[name]) != parts(expected):
             return f"{name} should be there, unchanged"
-    role = answer.get("tone_reviewer")
+    role: Any = answer.get("tone_reviewer")
     if role is None:
         return "there is no tone_reviewer"
     if not looks_like_a_role(role):
