@@ -678,4 +678,4 @@ def test_recorded_is_the_default_and_a_key_changes_nothing(
     stage.monkeypatch.delenv("COOKBOOK_CLIENT")
     capsys.readouterr()
     assert run(stage.session(body)) == ["I am Bob.", "I am Ann."]
-    assert "recorded: replies of team.yaml, authored" in capsys.readouterr().out
+    assert "recorded: team.yaml, replies authored" in capsys.readouterr().out
