@@ -101,7 +101,8 @@ for tag, pattern, first in (
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None
+    odd = set(text) & set("\x85\u2028\u2029")  # YAML counts them as line ends
+    style = '"' if odd else "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -216,6 +216,12 @@ def test_an_agent_can_run_only_the_tools_it_was_given() -> None:
     assert refunds == ["paid"]
 
 
+def test_an_agent_without_the_messaging_tools_cannot_send() -> None:
+    outcome = solo([SEND], tools=[returning("read", "page")])
+    assert outcome.results()[0]["is_error"]
+    assert outcome.hub.drain("peer") == []
+
+
 @pytest.mark.parametrize(
     "block",
     [

@@ -144,6 +144,7 @@ def test_every_waiter_of_a_mailbox_wakes_even_if_the_mail_is_drained_between() -
         hub = quiet_hub("a", "b")
         waiters = [asyncio.create_task(wait_for_mail(hub, "a")) for _ in range(3)]
         await settle()
+        hub.drain("a")
         hub.post("b", ["a"], "hi")
         hub.drain("a")
         await asyncio.gather(*waiters)  # the clock stands still: only the bell can end these

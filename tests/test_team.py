@@ -116,6 +116,18 @@ def test_a_team_where_everybody_waits_goes_on_without_the_clock() -> None:
     assert hub.clock.time() == 0
 
 
+def test_a_wait_beside_a_send_waits_for_the_answer() -> None:
+    def script(agent: str, turn: int, body: dict[str, Any]) -> Answer:
+        if agent == "helper1":
+            return [send("lead", content="Answer.")] if turn == 2 else [WAIT]
+        turns: list[Answer] = [[{"no_such_tool": {}}], [WAIT, send("helper1")], "Done."]
+        return turns[turn - 1]
+
+    _, hub = team(script, members=MEMBERS[:2])
+    assert results(hub, "wait_for_message") == ["woke: new messages"]
+    assert hub.clock.time() == 0
+
+
 def test_the_end_of_a_helper_reaches_the_lead_with_its_last_words() -> None:
     def script(agent: str, turn: int, body: dict[str, Any]) -> Answer:
         if agent != "lead":

@@ -74,14 +74,19 @@ async def check_asleep(answer: Any) -> str | None:
     finally:
         writer.cancel()
         await asyncio.wait([writer])
+    if "active" in statuses and isinstance(got, dict) and "helper2" in got:
+        return "it was not asleep while it waited; sleep in wait_for_mail"
+    return wrong_answers(got)
+
+
+def wrong_answers(got: object) -> str | None:
+    """Tell what is wrong with the texts that were collected from helper1 and helper2."""
     if not isinstance(got, dict):
         return "return a dict from sender to text"
     if "helper2" not in got:
         return "it came back before helper2 had written; one waking may not be enough"
     if "helper3" in got:
         return "helper3 was not asked: ignore its message"
-    if "active" in statuses:
-        return "it was not asleep while it waited; sleep in wait_for_mail"
     if got != {"helper1": "I am helper1", "helper2": "I am helper2"}:
         return f"the dict should hold the text of each sender, not {got!r}"
     return None

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..agent import run_agent
+from ..agent import Hook, run_agent
 from ..hub import Hub
 from ..scripted import Blocks, scripted
 from ..tools import NoArguments, Tool, ToolCall, call_tool
@@ -45,6 +45,28 @@ async def check_tool(answer: Any) -> str | None:
     return None if answer.acts else "booking changes the world: say so with acts=True"
 
 
+async def look_once(hook: Hook) -> str:
+    """Run an agent that calls one tool, past this hook; return the model's name."""
+
+    async def look(_: NoArguments) -> str:
+        return "seen"
+
+    def script(agent: str, turn: int, request: dict[str, Any]) -> str | Blocks:
+        return [{"look": {}}] if turn == 1 else "Done."
+
+    async with scripted(script) as session:
+        hub = Hub(session.clock, show=None)
+        hub.register("helper1")
+        tools = [Tool("look", "Look.", NoArguments, look)]
+        own: dict[str, Any] = {
+            "model": session.model,
+            "system": "You are helper1.",
+            "task": "Look.",
+        }
+        await run_agent(session.client, hub, "helper1", tools=tools, hook=hook, **own)
+        return session.model
+
+
 async def check_hook(answer: Any) -> str | None:
     """02.3: a hook that notes each step and lets it go."""
     if not callable(answer):
@@ -54,36 +76,17 @@ async def check_hook(answer: Any) -> str | None:
     if not callable(hook):
         return "diary_hook should return a hook, an async function of step and go"
 
-    async def look(_: NoArguments) -> str:
-        return "seen"
-
-    def script(agent: str, turn: int, request: dict[str, Any]) -> str | Blocks:
-        return [{"look": {}}] if turn == 1 else "Done."
-
     async def spied(step: Any, go: Any) -> Any:
         given = await hook(step, go)
         if given is None:
             raise ValueError("the hook gives back nothing: `return await go()`")
         return given
 
-    async with scripted(script) as session:
-        hub = Hub(session.clock, show=None)
-        hub.register("helper1")
-        tools = [Tool("look", "Look.", NoArguments, look)]
-        try:
-            await run_agent(
-                session.client,
-                hub,
-                "helper1",
-                model=session.model,
-                system="You are helper1.",
-                task="Look.",
-                tools=tools,
-                hook=spied,
-            )
-        except ValueError as error:
-            return str(error)
-    steps = [("model_call", session.model), ("tool_call", "look"), ("model_call", session.model)]
+    try:
+        model = await look_once(spied)
+    except ValueError as error:
+        return str(error)
+    steps = [("model_call", model), ("tool_call", "look"), ("model_call", model)]
     return None if diary == steps else f"the diary should be {steps}, and it is {diary}"
 
 

@@ -32,7 +32,11 @@ async def delegate(roles: dict[str, Any], who: str, calls: str = "") -> dict[str
     async with scripted(script) as session:
         hub = Hub(session.clock, show=None)
         hub.register("orchestrator")
-        own: dict[str, Any] = {"model": session.model, "system": "You are orchestrator.", "task": "Begin."}
+        own: dict[str, Any] = {
+            "model": session.model,
+            "system": "You are orchestrator.",
+            "task": "Begin.",
+        }
         tools = [task_tool(Delegation(session.client, hub, roles, TOOLBOX))]
         await run_agent(session.client, hub, "orchestrator", tools=tools, **own)
     results = [event.data for event in hub.log.events if event.kind == "tool_result"]

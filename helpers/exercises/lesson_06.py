@@ -20,16 +20,21 @@ def request(cents: int, reason: str = "duplicate", charge: str = LAST) -> Approv
     return ApprovalRequest(CHARGE[charge].customer, charge, cents, CHARGE[charge].card, reason)
 
 
-def said(decision: Any) -> bool | None:
-    """Return yes, no, or None for no decision. TypeError: it is no decision at all."""
-    if decision is None:
+def odd(decision: Any) -> str | None:
+    """Return what is wrong with a decision's type, or None."""
+    if decision is None or isinstance(getattr(decision, "granted", None), bool):
         return None
-    if not isinstance(getattr(decision, "granted", None), bool):
-        raise TypeError(f"the answer should be an Approval or None, not {decision!r}")
-    return bool(decision.granted)
+    return f"the answer should be an Approval or None, not {decision!r}"
+
+
+def said(decision: Any) -> bool | None:
+    """Return yes, no, or None for no decision."""
+    return None if decision is None else bool(decision.granted)
 
 
 async def check_policy(answer: Any) -> str | None:
+    if problem := odd(answer(request(2_500))) or odd(answer(request(2_501))):
+        return problem
     for cents in (4_999, 2_501):
         if said(answer(request(cents))) is not None:
             return f"{dollars(cents)} is for a person to decide: return None"
@@ -52,6 +57,9 @@ async def check_day_limit(answer: Any) -> str | None:
     ask = answer(ledger, 12_497, yes)
     if not callable(ask):
         return "it should return a function of the request"
+    if problem := odd(ask(request(4_999, charge=TWO[0]))):
+        return problem
+    asked.clear()
     for paid, charge in enumerate(TWO):
         if said(ask(request(4_999, charge=charge))) is not True:
             return f"with {dollars(paid * 4_999)} paid, $49.99 is within the limit of $124.97"
@@ -97,7 +105,9 @@ async def check_undo(answer: Any) -> str | None:
     for attempt in ("first", "second"):
         text = answer(sent, before)
         if not isinstance(text, str) or sent.refund_id not in text:
-            return f"before it settles, the {attempt} undo should return a text with the refund's id"
+            return (
+                f"before it settles, the {attempt} undo should return a text with the refund's id"
+            )
         if sent.voided is not True:
             return "before it settles, it should set `voided`"
     if refused(answer, sent, after) is not None or not sent.voided:
