@@ -53,8 +53,13 @@ class _Kernel(AsyncKernelManager):
         return KernelSpec(argv=command, display_name="Python 3", language="python")
 
 
-def execute(path: Path, mode: str = "recorded", timeout: int = 60) -> nbformat.NotebookNode:
-    """Return the executed notebook. CellExecutionError, CellTimeoutError: a cell raised or hung."""
+def execute(
+    path: Path, mode: str = "recorded", timeout: int = 60, folder: Path | None = None
+) -> nbformat.NotebookNode:
+    """Return the notebook executed in its own folder or another, with seconds for each cell.
+
+    CellExecutionError, CellTimeoutError: a cell raised or hung.
+    """
     notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
@@ -63,7 +68,7 @@ def execute(path: Path, mode: str = "recorded", timeout: int = 60) -> nbformat.N
         record_timing=False,
         store_widget_state=False,
         coalesce_streams=True,
-        resources={"metadata": {"path": str(path.parent)}},
+        resources={"metadata": {"path": str(folder or path.parent)}},
     )
     asyncio.run(client.async_execute(env=environment(mode)))
     return notebook

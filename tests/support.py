@@ -23,8 +23,12 @@ def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
     """Return the coroutine's result; fail when it hangs or leaves a task behind."""
 
     async def bounded() -> Result:
-        async with asyncio.timeout(5):
-            result = await coroutine
+        guard = asyncio.timeout(5)
+        try:
+            async with guard:
+                result = await coroutine
+        finally:
+            assert not guard.expired(), "it hung"
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left, f"tasks left behind: {left}"
         return result

@@ -1,7 +1,10 @@
 """File tools: they show one folder, say when they cut, and never read anything outside it."""
 
 import os
+import signal
 import socket
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +65,23 @@ class World:
         text, is_error = self.ask(tool, **arguments)
         assert is_error, text
         return text
+
+
+@pytest.fixture(autouse=True)
+def alarm() -> Iterator[None]:
+    """Turn a call that blocks, as on a pipe, into a failed test."""
+    if sys.platform == "win32":
+        yield
+        return
+
+    def ring(*_: object) -> None:
+        raise TimeoutError("a call blocked")
+
+    old = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(30)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, old)
 
 
 @pytest.fixture
@@ -259,8 +279,12 @@ def test_search_and_listing_leave_links_and_pipes_alone(trapped: World) -> None:
 
 def test_a_folder_may_itself_be_reached_through_a_link(world: World) -> None:
     if POSIX:
+        before = folder_hash(world.folder)
         (world.base / "alias").symlink_to(world.folder)
         world.folder = world.base / "alias"
+        assert folder_hash(world.folder) == before
+        world.write("notes/today.md", "changed")
+        assert folder_hash(world.folder) != before
     assert world.works("Read", path="top.md") == "1\tThe top"
 
 
