@@ -1,15 +1,18 @@
 """Presses stop in a real kernel at many moments of a run: `python -m tests.stop [--moments 20]`.
 
 The team of lesson 03 and the lead of lesson 04 run on scripted agents with slow replies and a real
-clock, and on a replay with pace. Printed is how long each cell took to end after the interrupt.
+clock, and on a replay with pace. Printed is how long after the interrupt the run had ended, and how
+long until the cell had too, which takes in the traceback that IPython formats.
 """
 
 import argparse
 import statistics
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
@@ -52,18 +55,33 @@ async with scripted(slow, virtual=False) as session:
 """,
     "04 replayed": """
 import os
+from helpers.recording import FOLDER, load
 os.environ["COOKBOOK_PACE"] = "0.2"
+lead = next(s for s in load(FOLDER / "04_subagents.yaml").steps if s.key == ("lead", 1))
 async with connect("04_subagents") as session:
     hub = Hub(session.clock, show=None)
-    await run_lead(session.client, hub, TASK, model=session.model)
+    task = lead.sent["messages"][0]["user"]
+    await run_lead(session.client, hub, task, model=session.model)
 """,
 }
 
+GUARD = """
+import time
+try:
+{code}
+finally:
+    ended = time.time()
+"""
+
 REPORT = """
+print(ended)
 left = len(asyncio.all_tasks()) - idle_tasks
 alive = [name for name, box in hub.boxes.items() if box.alive]
 print("left", left, "alive", alive)
 """
+
+
+STOPPED = ("CancelledError", "KeyboardInterrupt", "")  # "": the run was over before the stop
 
 
 @contextmanager
@@ -97,18 +115,29 @@ def finish(client: BlockingKernelClient, request: str, timeout: float = 30) -> t
     raise TimeoutError("the cell did not end")
 
 
+@dataclass(frozen=True)
+class Stop:
+    """Seconds from the interrupt to the end of the run and of the cell; what was left behind."""
+
+    run: float
+    cell: float
+    error: str
+    left: str
+
+
 def stop_after(
     manager: KernelManager, client: BlockingKernelClient, code: str, seconds: float
-) -> tuple[float, str, str]:
-    """Run a cell, interrupt it; return seconds until it ended, its error, and what was left."""
-    request = client.execute(code)
+) -> Stop:
+    """Run a cell, interrupt it, and return how that went."""
+    request = client.execute(GUARD.format(code=textwrap.indent(code, "    ")))
     time.sleep(seconds)
-    start = time.monotonic()
+    start = time.time()
     manager.interrupt_kernel()
     _, error = finish(client, request)
-    took = time.monotonic() - start
-    left, _ = finish(client, client.execute(REPORT))
-    return took, error, left.strip()
+    cell = time.time() - start
+    text, _ = finish(client, client.execute(REPORT))
+    ended, _, left = text.partition("\n")
+    return Stop(float(ended) - start, cell, error, left.strip())
 
 
 def main() -> int:
@@ -118,15 +147,17 @@ def main() -> int:
     bad = 0
     with kernel() as (manager, client):
         for name, code in RUNS.items():
-            times = []
+            stops = []
             for moment in range(moments):
-                took, error, left = stop_after(manager, client, code, 0.1 + 0.12 * moment)
-                times.append(took)
-                if error not in ("CancelledError", "KeyboardInterrupt") or left != "left 0 alive []":
+                stop = stop_after(manager, client, code, 0.1 + 0.1 * moment)
+                stops.append(stop)
+                error, left = stop.error, stop.left
+                if error not in STOPPED or left != "left 0 alive []":
                     bad += 1
-                    print(f"{name} at {0.1 + 0.12 * moment:.2f} s: {error or 'no error'}, {left}")
-            p95 = statistics.quantiles(times, n=20)[-1]
-            print(f"{name}: {moments} stops, median {statistics.median(times):.2f} s, p95 {p95:.2f} s")
+                    print(f"{name} at {0.1 + 0.1 * moment:.2f} s: {error or 'no error'}, {left}")
+            for what, times in (("run", [s.run for s in stops]), ("cell", [s.cell for s in stops])):
+                p95, middle = statistics.quantiles(times, n=20)[-1], statistics.median(times)
+                print(f"{name}: {what:4} ended after {middle:.2f} s (median), {p95:.2f} s (p95)")
     return 1 if bad else 0
 
 

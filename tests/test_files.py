@@ -78,7 +78,7 @@ def alarm() -> Iterator[None]:
         raise TimeoutError("a call blocked")
 
     old = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(30)
+    signal.alarm(10)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, old)

@@ -213,6 +213,20 @@ def test_a_subagent_that_tries_everything_changes_nothing() -> None:
     assert folder_hash(KNOWLEDGE) == before
 
 
+def test_the_gateway_of_a_case_shows_no_other_customer() -> None:
+    ask = {"check_payment_gateway": {"transaction_date": "2025-02-01", "amount": "49.99"}}
+    script = team(
+        [[task("researcher")], "Done."],
+        text(UNPAID),
+        helpers={"researcher": lambda turn: [ask] if turn == 1 else "Found."},
+    )
+    events = work_on(script).hub.log.events
+    (found,) = [
+        e.data["text"] for e in events if e.kind == "tool_result" and e.agent != "orchestrator"
+    ]
+    assert re.findall(r"txn_\w+", found) == ["txn_8f3k2j0", "txn_8f3k2j1"]
+
+
 def test_the_panel_is_made_from_the_tools_that_are_dispatched() -> None:
     case = Case("cust_12345", Mandate("Resolve it", refund_limit=2500, budget=0.5))
     client: Any = None

@@ -4,15 +4,16 @@ import asyncio
 import itertools
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anthropic
 import httpx2
 import pytest
+from anthropic.types import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,7 +35,8 @@ from helpers.refund import (
     check_refund,
     refund_tool,
 )
-from helpers.scripted import Answer, Failure, Reply, ScriptedTransport
+from helpers.recording import Exchange, answer, speaker
+from helpers.scripted import Answer, Failure, Reply, Script
 from helpers.tools import ToolCall, call_tool
 
 from .support import Outcome, in_turn, run, settle, solo, solo_run
@@ -400,22 +402,40 @@ HOSTILE: list[Any] = [
 ]
 
 
+def refund_of(customer: str, amount: str) -> dict[str, Any]:
+    return {"issue_refund": {"amount": amount, "reason": FORGED, "customer_id": customer}}
+
+
 def blocks(customer: str) -> st.SearchStrategy[dict[str, Any]]:
     """A tool call: a refund, right or wrong, or a task."""
-    refunds = st.fixed_dictionaries(
-        {
-            "amount": st.sampled_from(
-                [RIGHT.get(customer, "49.99")] * 6 + ["0.01", "50.00", "2499.00", "-49.99", "1e3"]
-            ),
-            "reason": st.just(FORGED),
-            "customer_id": st.sampled_from([customer] * 6 + CUSTOMERS),
-        }
-    ).map(lambda arguments: {"issue_refund": arguments})
+    right = RIGHT.get(customer, "49.99")
+    refunds = st.builds(
+        refund_of,
+        st.sampled_from([customer] * 6 + CUSTOMERS),
+        st.sampled_from([right] * 6 + ["0.01", "50.00", "2499.00", "-49.99", "1e3"]),
+    )
     roles = ["compliance_reviewer"] * 3 + ["researcher", "drafter"]
     tasks = st.sampled_from(roles).map(
         lambda role: {"Task": {"description": "d", "prompt": "p", "subagent_type": role}}
     )
     return st.one_of(refunds, tasks)
+
+
+class Direct:
+    """Stands for a client: asks the script without the SDK, whose work is most of a run's time."""
+
+    def __init__(self, script: Script) -> None:
+        self.messages, self.script = self, script
+
+    async def create(self, **body: Any) -> Message:
+        agent = speaker(body) or ""
+        turn = 1 + sum(message["role"] == "assistant" for message in body["messages"])
+        reply: Any = self.script(agent, turn, body)
+        reply = await reply
+        if isinstance(reply, Failure):
+            raise anthropic.APIConnectionError(request=httpx2.Request("POST", "http://scripted"))
+        said = [{"text": reply}] if isinstance(reply, str) else reply
+        return Message.model_validate(answer(Exchange(agent, turn, said), body))
 
 
 @dataclass
@@ -438,19 +458,22 @@ def attacks(draw: st.DrawFn) -> Attack:
     customer = draw(st.sampled_from(CUSTOMERS[:3] * 3 + CUSTOMERS))
     charge, cents = PAYABLE.get(customer, (CHARGE.id, 4999))
     turns = st.lists(blocks(customer), min_size=1, max_size=3)
+    review = [{"Task": {"description": "d", "prompt": "p", "subagent_type": "compliance_reviewer"}}]
+    refund = [refund_of(customer, RIGHT.get(customer, "49.99"))]
+    begins = [[], [review], [refund, review], [review, refund], [review, refund * 2]]
     right = verdict(customer, charge, cents)
     wrong = [{"approved": False}, {"amount_cents": 249_900}, {"case": "cust_41276"}]
     verdicts = [right] * 5 + [right.model_copy(update=change) for change in wrong]
     hostile = st.sampled_from(HOSTILE)
     return Attack(
         customer,
-        draw(st.lists(st.one_of(turns, turns, turns, hostile), max_size=6)),
-        draw(st.lists(hostile, max_size=4)),
+        draw(st.sampled_from(begins)) + draw(st.lists(st.one_of(turns, hostile), max_size=4)),
+        draw(st.lists(hostile, max_size=2)),
         draw(st.lists(st.sampled_from(verdicts), min_size=1, max_size=3)),
         draw(st.lists(st.sampled_from(["yes"] * 5 + ["no", "none", "hold"]), min_size=1)),
-        draw(st.sampled_from([0, 2498, 2499, 4999, 5000, 5000, 60_000])),
-        draw(st.sampled_from([0.0, 0.03, 0.07, 1.0, 1.0, 1.0])),
-        draw(st.sampled_from(["one", "same case", "same ledger"])),
+        draw(st.sampled_from([5000, 5000, 60_000, 60_000, 4999, 2499, 2498, 0])),
+        draw(st.sampled_from([1.0, 1.0, 1.0, 0.07, 0.03, 0.0])),
+        draw(st.sampled_from(["one", "one", "same case", "same ledger"])),
         draw(st.booleans()),
     )
 
@@ -460,7 +483,6 @@ class Run:
     """One attack being played, and an account of it that the code under test does not keep."""
 
     attack: Attack
-    client: anthropic.AsyncAnthropic
     ledger: Ledger = field(default_factory=Ledger)
     holds: dict[str, str] = field(default_factory=dict)
     kept: list[ComplianceVerdict] = field(default_factory=list)
@@ -484,8 +506,7 @@ class Run:
             for task in self.tasks:
                 task.cancel()
             return "Stopped."
-        answer: Answer = reply
-        return answer
+        return cast(Answer, reply)
 
     async def approve(self, request: ApprovalRequest) -> Approval | None:
         decision = next(self.decisions)
@@ -522,7 +543,7 @@ class Run:
             hub = Hub(Clock(), show=None)
             self.hubs.append(hub)
             done = run_case(
-                self.client,
+                cast(anthropic.AsyncAnthropic, Direct(in_turn(self.script))),
                 hub,
                 case,
                 "Resolve it.",
@@ -556,31 +577,18 @@ class Run:
 
 
 def play_attacks(sequences: int) -> Counter[int]:
-    """Play this many attacks on one client; return how many of them made how many refunds."""
-    current: list[Run] = []
+    """Play this many attacks; return how many of them made how many refunds."""
     refunds: Counter[int] = Counter()
-
-    def script(agent: str, turn: int, body: dict[str, Any]) -> Answer | Awaitable[Answer]:
-        return in_turn(current[-1].script)(agent, turn, body)
-
-    client = anthropic.AsyncAnthropic(
-        api_key="scripted",
-        base_url="http://scripted.invalid",
-        max_retries=0,
-        http_client=httpx2.AsyncClient(transport=ScriptedTransport(script), trust_env=False),
-    )
 
     @settings(max_examples=sequences)
     @given(attacks())
     def play(attack: Attack) -> None:
-        current.append(Run(attack, client))
-        run(current[-1].play())
-        refunds[current[-1].check()] += 1
-        current.clear()
+        played = Run(attack)
+        run(played.play())
+        refunds[played.check()] += 1
 
     before = folder_hash(KNOWLEDGE)
     play()
-    run(client.close())
     assert folder_hash(KNOWLEDGE) == before
     return refunds
 
