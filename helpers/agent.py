@@ -159,7 +159,7 @@ async def take_turns(agent: Agent) -> str:
     for turn in range(1, agent.max_turns + 1):
         reply = await ask(agent, turn)
         calls = [ToolCall(b.id, b.name, b.input) for b in reply.content if b.type == "tool_use"]
-        if reply.stop_reason == "tool_use" and calls:
+        if calls and reply.stop_reason in ("tool_use", "end_turn"):
             results = await run_tools(agent, turn, calls)
             cast(list[Any], results[-1]["content"]).extend(mail_block(agent))
             agent.messages.append({"role": "user", "content": results})

@@ -90,7 +90,8 @@ class Budget:
         if request["model"] not in PRICES:
             raise ValueError(f"no price for {request['model']}: it can't run under a budget")
         known, characters = self.sizes.get(step.agent, (0, 0))
-        if known == 0:
+        if step.turn == 1:  # also a new agent under an old name
+            known = 0
             characters = len(request["system"]) + len(json.dumps(request["tools"]))
         characters += len(json.dumps(request["messages"][known:], default=str))
         self.sizes[step.agent] = len(request["messages"]), characters

@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 
 from .hub import Clock
 from .recording import FOLDER, load
-from .replay import Replay, ReplayTransport
+from .replay import Replay, ReplayError, ReplayTransport
 
 ENV_FILE = Path(__file__).resolve().parent.parent / ".env"
 MODES = ("recorded", "lenient", "live", "fill")
@@ -99,15 +99,17 @@ async def _replayed(name: str, folder: Path, mode: str) -> AsyncIterator[Session
     driver = asyncio.create_task(replay.drive(body))
     try:
         yield Session(client, replay.clock, recording.model, mode, recording.source)
-    except (asyncio.CancelledError, Exception):
+    except (asyncio.CancelledError, Exception) as error:
         if replay.failure is None:
             raise
-        if driver.done():
-            body.uncancel()
+        cause = None if isinstance(error, asyncio.CancelledError | ReplayError) else error
+        raise replay.failure from cause
     finally:
         driver.cancel()
         await asyncio.gather(driver, return_exceptions=True)
+        if replay.failure and body.cancelling():
+            body.uncancel()  # the driver's own cancel; the failure is raised in its place
         await client.close()
     if replay.failure:
-        raise replay.failure from None
+        raise replay.failure
     replay.finish()

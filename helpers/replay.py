@@ -247,7 +247,7 @@ class Replay:
         if agent is None:
             file = self.recording.path.name
             raise ReplayError(f"{file} has no conversation for {name or 'a prompt without a name'}")
-        self._conversations.append(Conversation(agent))
+        self._conversations.append(Conversation(agent, asking=True))
         return self._conversations[-1]
 
     def _compare(self, talk: Conversation, exchange: Exchange, words: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,8 +63,10 @@ def ends(run: Run, status: str, answer: Answer) -> Answer:
 
 def stops(run: Run) -> Answer:
     reason = run.dice.choice(STOPS)
-    return ends(run, reason, Reply([{"text": "cut"}], reason)) if reason != "pause_turn" else Reply(
-        [{"text": "a pause"}], reason
+    return (
+        ends(run, reason, Reply([{"text": "cut"}], reason))
+        if reason != "pause_turn"
+        else Reply([{"text": "a pause"}], reason)
     )
 
 
@@ -125,7 +127,7 @@ def answer(run: Run, agent: str, turn: int) -> Answer:
     if roll < 0.40:
         return [{"sleep": {"seconds": run.dice.randint(0, 3)}}]
     to = run.dice.sample(others, run.dice.randint(1, len(others)))
-    send = {"send_message": {"recipient_ids": [*to, "nobody"][: 3], "content": f"turn {turn}"}}
+    send = {"send_message": {"recipient_ids": [*to, "nobody"][:3], "content": f"turn {turn}"}}
     return [send, {"wait_for_message": {}}] if roll > 0.85 else [send]
 
 
@@ -239,7 +241,9 @@ async def soak(seeds: int, faults: list[str], first: int = 0) -> list[tuple[Any,
     """Return a row per fault: name, runs, fates of messages, final statuses, problems."""
     current: list[Run] = []
 
-    def script(agent: str, turn: int, body: dict[str, Any]) -> Answer | Awaitable[Answer]:
+    async def script(agent: str, turn: int, body: dict[str, Any]) -> Answer:
+        for _ in range(current[-1].dice.randint(0, 6)):  # so that the agents interleave
+            await asyncio.sleep(0)
         return answer(current[-1], agent, turn)
 
     rows = []
@@ -273,7 +277,9 @@ def main() -> int:
         total += fates + Counter(runs=runs)
         statuses += ended
         problems += found
-    print(f"{'all':20} {total['runs']:6}", *(f"{total[c]:10}" for c in columns), f"{len(problems):6}")
+    print(
+        f"{'all':20} {total['runs']:6}", *(f"{total[c]:10}" for c in columns), f"{len(problems):6}"
+    )
     print("agents by final status:", ", ".join(f"{n} {s}" for s, n in statuses.most_common()))
     print(f"{time.perf_counter() - start:.0f} s")
     print("\n".join(problems[:20]))

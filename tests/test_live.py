@@ -33,6 +33,8 @@ DROP = 0  # a status that closes the connection without an answer
 class Api(ThreadingHTTPServer):
     """Answers with these statuses in order, then with 200; keeps what it was asked."""
 
+    request_queue_size = 64
+
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.statuses: list[int] = []

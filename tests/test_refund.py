@@ -23,6 +23,7 @@ from helpers.files import file_tools, folder_hash
 from helpers.hub import Clock, Hub
 from helpers.notebooks import ROOT
 from helpers.orchestrator import run_case
+from helpers.recording import Exchange, answer, speaker
 from helpers.refund import (
     Approval,
     ApprovalRequest,
@@ -35,7 +36,6 @@ from helpers.refund import (
     check_refund,
     refund_tool,
 )
-from helpers.recording import Exchange, answer, speaker
 from helpers.scripted import Answer, Failure, Reply, Script
 from helpers.tools import ToolCall, call_tool
 
@@ -462,8 +462,12 @@ def attacks(draw: st.DrawFn) -> Attack:
     refund = [refund_of(customer, RIGHT.get(customer, "49.99"))]
     begins = [[], [review], [refund, review], [review, refund], [review, refund * 2]]
     right = verdict(customer, charge, cents)
-    wrong = [{"approved": False}, {"amount_cents": 249_900}, {"case": "cust_41276"}]
-    verdicts = [right] * 5 + [right.model_copy(update=change) for change in wrong]
+    wrong = [
+        verdict(customer, charge, cents, approved=False),
+        verdict(customer, charge, 249_900),
+        verdict("cust_41276", charge, cents),
+    ]
+    verdicts = [right] * 5 + wrong
     hostile = st.sampled_from(HOSTILE)
     return Attack(
         customer,

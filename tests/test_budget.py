@@ -1,0 +1,272 @@
+"""The budget: held before each call, over a whole tree of agents, whatever the calls use."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.agent import EndAgent, Step
+from helpers.budget import PRICES, Budget, cost, spending
+from helpers.hub import Hub
+from helpers.orchestrator import run_case
+from helpers.refund import Case, Mandate
+from helpers.scripted import Answer, Failure, Reply, scripted
+
+from .support import returning, run, settle, solo, solo_run
+
+MODEL = "claude-sonnet-5-5"
+CALL = {"input_tokens": 500, "output_tokens": 2000}  # $0.021
+
+
+def request(model: str = MODEL, tokens: int = 2048, text: str = "Begin.") -> dict[str, Any]:
+    messages = [{"role": "user", "content": text}]
+    return {
+        "model": model,
+        "max_tokens": tokens,
+        "system": "You are solo.",
+        "tools": [],
+        "messages": messages,
+    }
+
+
+def step(agent: str = "solo", turn: int = 1, **fields: Any) -> Step:
+    return Step(agent, turn, "model_call", MODEL, request(**fields))
+
+
+def usage(tokens_in: int, tokens_out: int, written: int = 0, read: int = 0) -> SimpleNamespace:
+    return SimpleNamespace(
+        input_tokens=tokens_in,
+        output_tokens=tokens_out,
+        cache_creation_input_tokens=written,
+        cache_read_input_tokens=read,
+    )
+
+
+def busy(agent: str, turn: int, body: dict[str, Any]) -> Answer:
+    return Reply([{"text": f"Look {turn}."}, {"look": {}}], usage=CALL)
+
+
+LOOK = [returning("look", "nothing new")]
+
+
+# Before each call
+
+
+@pytest.mark.parametrize(("limit", "calls"), [(0.0, 0), (0.02, 0), (0.03, 1), (0.10, 4)])
+def test_a_run_ends_before_the_call_it_cannot_pay(limit: float, calls: int) -> None:
+    budget = Budget(limit)
+    outcome = solo(script=busy, tools=LOOK, model=MODEL, hook=budget.hook)
+    assert outcome.status == "over_budget"
+    assert outcome.text == (f"Look {calls}." if calls else "")
+    assert len(outcome.requests) == calls
+    assert budget.spent == pytest.approx(calls * 0.021)
+    assert budget.spent <= limit
+
+
+def test_a_budget_that_suffices_is_not_felt() -> None:
+    budget = Budget(1.0)
+    outcome = solo("Done.", model=MODEL, hook=budget.hook)
+    assert (outcome.status, outcome.text) == ("done", "Done.")
+    spent = spending(outcome.hub.log.events)["all"].dollars
+    assert budget.spent == pytest.approx(spent)
+
+
+def test_the_worst_case_is_reserved_while_a_call_runs_and_given_back() -> None:
+    async def scenario() -> None:
+        budget, reply = Budget(1.0), asyncio.get_running_loop().create_future()
+
+        async def go() -> Any:
+            return await reply
+
+        task = asyncio.create_task(budget.hook(step(), go))
+        await settle()
+        assert budget.reserved == Budget(1.0).worst_case(step())
+        assert budget.spent == 0
+        reply.set_result(SimpleNamespace(model=MODEL, usage=usage(100, 10)))
+        await task
+        assert budget.reserved == 0
+        assert budget.spent == pytest.approx(cost(MODEL, usage(100, 10)))
+
+    run(scenario())
+
+
+def test_a_model_without_a_price_may_not_run() -> None:
+    budget = Budget(1.0)
+    outcome = solo("Done.", model="some-model", hook=budget.hook)
+    assert isinstance(outcome.error, ValueError)
+    assert "no price for some-model" in str(outcome.error)
+    assert not outcome.requests
+
+
+def test_a_failed_call_costs_nothing_and_a_cancelled_one_its_worst_case() -> None:
+    budget = Budget(1.0)
+    solo(Failure(529), model=MODEL, hook=budget.hook)
+    assert (budget.spent, budget.reserved) == (0.0, 0.0)
+
+    async def scenario() -> float:
+        async def never(agent: str, turn: int, body: dict[str, Any]) -> Answer:
+            await asyncio.Event().wait()
+            return "Too late."
+
+        how = {"model": MODEL, "hook": budget.hook}
+        task = asyncio.create_task(solo_run(never, (), (), None, None, how))
+        while not budget.reserved:
+            await asyncio.sleep(0)
+        worst = budget.reserved
+        task.cancel()
+        await task
+        return worst
+
+    worst = run(scenario())
+    assert budget.spent == worst
+    assert budget.reserved == 0
+
+
+def test_the_reply_that_has_no_price_counts_as_its_worst_case() -> None:
+    async def scenario() -> None:
+        async def go() -> Any:
+            return SimpleNamespace(model="renamed", usage=usage(1, 1))
+
+        await budget.hook(step(), go)
+
+    budget = Budget(1.0)
+    run(scenario())
+    assert budget.spent == Budget(1.0).worst_case(step())
+
+
+# What a call can cost
+
+
+@given(st.sampled_from(sorted(PRICES)), st.integers(1, 8192), st.text(max_size=2000))
+def test_the_worst_case_covers_all_that_a_call_may_use(model: str, tokens: int, text: str) -> None:
+    what = request(model, tokens, text)
+    characters = len(json.dumps(what["messages"])) + len(what["system"])
+    worst = Budget(1.0).worst_case(step(model=model, tokens=tokens, text=text))
+    dearest = cost(model, usage(0, tokens, written=characters // 3))
+    assert dearest is not None
+    assert worst >= dearest
+
+
+def test_a_growing_conversation_is_counted_once_and_whole() -> None:
+    budget, what = Budget(1.0), request()
+    for turn in range(1, 20):
+        worst = budget.worst_case(Step("solo", turn, "model_call", MODEL, what))
+        whole = Budget(1.0).worst_case(Step("solo", 1, "model_call", MODEL, what))
+        assert worst == pytest.approx(whole, rel=0.01)
+        assert worst >= whole - 1e-12
+        what["messages"].append({"role": "assistant", "content": "more " * turn})
+
+
+def test_a_new_conversation_under_an_old_name_is_counted_afresh() -> None:
+    budget = Budget(1.0)
+    budget.worst_case(step())
+    long = step(text="long " * 10_000)
+    assert budget.worst_case(long) == Budget(1.0).worst_case(long)
+
+
+# A whole tree
+
+
+def test_an_orchestrator_and_its_subagents_share_one_budget() -> None:
+    limit, task = 0.03, {"description": "d", "prompt": "p", "subagent_type": "researcher"}
+
+    def script(agent: str, turn: int, body: dict[str, Any]) -> Answer:
+        if agent == "orchestrator":
+            return Reply([{"Task": task}, {"Task": task}], usage=CALL)
+        return Reply([{"text": f"Look {turn}."}, {"Glob": {"pattern": "*"}}], usage=CALL)
+
+    async def scenario() -> Hub:
+        async with scripted(script) as session:
+            hub, case = Hub(session.clock, show=None), Case("cust_12345", Mandate("Resolve it."))
+            files = [returning(name, "nothing") for name in ("Read", "Glob", "Grep")]
+            outcome = await run_case(session.client, hub, case, "Go.", files, hook=budget.hook)
+        assert (outcome.status, outcome.output) == ("over_budget", None)
+        return hub
+
+    budget = Budget(limit)
+    hub = run(scenario())
+    spent = spending(hub.log.events)
+    assert budget.spent == pytest.approx(spent["all"].dollars)
+    assert budget.spent <= limit
+    assert {name for name in spent if name != "all"} >= {"orchestrator", "researcher1"}
+    assert {box.status for box in hub.boxes.values()} == {"over_budget"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one call turns out to use, as a share of its estimate, and how long it takes."""
+
+    tokens: int
+    share: float
+    turns: int
+    cancelled: bool
+
+
+plans = st.builds(
+    Plan,
+    st.integers(1, 4000),
+    st.floats(0, 3),
+    st.integers(0, 4),
+    st.sampled_from([False, False, False, True]),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_more_prices() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRICES, "cheap", (0.01, 0.02))
+        patch.setitem(PRICES, "dear", (50.0, 500.0))
+        yield
+
+
+@given(
+    st.floats(0, 2),
+    st.lists(st.lists(plans, max_size=6), min_size=1, max_size=4),
+    st.lists(st.sampled_from(["cheap", MODEL, "dear"]), min_size=4, max_size=4),
+)
+def test_the_limit_is_passed_by_no_more_than_the_calls_in_flight_overran(
+    limit: float, agents: list[list[Plan]], models: list[str]
+) -> None:
+    """An estimate can be wrong; then each agent may overrun by one call, and starts no other."""
+    overrun: dict[str, float] = {}
+    budget = Budget(limit)
+
+    async def agent(name: str, model: str, calls: list[Plan]) -> None:
+        for turn, plan in enumerate(calls, 1):
+            what = Step(name, turn, "model_call", model, request(model, plan.tokens))
+            worst = Budget(limit).worst_case(Step(name, 1, "model_call", model, what.detail))
+            used = worst * plan.share
+
+            async def go(plan: Plan = plan, used: float = used) -> Any:
+                assert budget.spent + budget.reserved <= limit + 1e-9 + sum(overrun.values())
+                await settle(plan.turns)
+                if plan.cancelled:
+                    raise asyncio.CancelledError
+                tokens = round(used / PRICES[model][1] * 1_000_000)
+                return SimpleNamespace(model=model, usage=usage(0, tokens))
+
+            before = budget.spent + budget.reserved
+            try:
+                await budget.hook(what, go)
+            except EndAgent:
+                assert before + worst > limit - 1e-9
+                return
+            except asyncio.CancelledError:
+                continue
+            assert before + worst <= limit + 1e-6
+            overrun[name] = max(overrun.get(name, 0.0), used - worst)
+
+    async def scenario() -> None:
+        async with asyncio.TaskGroup() as group:
+            for number, calls in enumerate(agents):
+                group.create_task(agent(f"agent{number}", models[number], calls))
+
+    run(scenario())
+    assert budget.spent <= limit + sum(overrun.values()) + 1e-3
+    assert budget.reserved == pytest.approx(0.0)
