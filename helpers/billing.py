@@ -10,6 +10,8 @@ from .tools import Arguments, Tool
 TODAY = date(2025, 2, 10)  # the day on which the cases are worked on
 WINDOW = timedelta(days=60)  # for duplicates, counted from the settlement
 
+DELAY = "3-5 business days"  # the gateway's own; the letter may not promise another
+
 GATEWAY = """
 txn_8f3k2j0, cust_12345, INV-2025-0201, 4999, 2025-02-01 09:14:05, 2025-02-02, Visa 4242
 txn_8f3k2j1, cust_12345, INV-2025-0201, 4999, 2025-02-01 09:14:46, 2025-02-02, Visa 4242
@@ -116,6 +118,6 @@ def describe(charge: Charge) -> str:
     return (
         f"- Transaction ID: {charge.id}; invoice {charge.invoice}; charged {charge.time}\n"
         f"  Status: {'SETTLED' if charge.settled else 'PENDING'}, settled on {charge.settled}\n"
-        f"  Refund eligible: {'YES, in 3-5 business days' if free else no}\n"
+        f"  Refund eligible: {f'YES, in {DELAY}' if free else no}\n"
         f"  Original payment method: {kind} ending in {last4}"
     )

@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from anthropic import AsyncAnthropic
+from anthropic import APIError, AsyncAnthropic
 from pydantic import BaseModel, Field
 
 from .agent import Hook, no_hook, run_agent
-from .billing import TODAY, WINDOW, dollars, duplicates, gateway_tool
+from .billing import DELAY, TODAY, WINDOW, dollars, duplicates, gateway_tool
 from .budget import spending
 from .delegation import MODELS, Delegation, Role, task_tool, work_and_answer
 from .hub import Event, Hub, one_line
@@ -105,17 +106,11 @@ async def run_case(
     settings: dict[str, Any] = {"max_turns": max_turns, "hook": hook}
     tools, _ = case_tools(client, hub, case, files, settings)
     hub.register("orchestrator")
-    text = await run_agent(
-        client,
-        hub,
-        "orchestrator",
-        model=MODELS["sonnet"],
-        system=ORCHESTRATOR,
-        task=task,
-        tools=tools,
-        work=partial(work_and_answer, form=OrchestratorOutput),
-        **settings,
-    )
+    own: dict[str, Any] = {"system": ORCHESTRATOR, "task": task, "tools": tools, **settings}
+    work = partial(work_and_answer, form=OrchestratorOutput)
+    model, text = MODELS["sonnet"], ""
+    with suppress(APIError):  # its status is "crashed" then, and the trace says why
+        text = await run_agent(client, hub, "orchestrator", model=model, work=work, **own)
     status = hub.boxes["orchestrator"].status
     done = OrchestratorOutput.model_validate_json(text) if status == "done" else None
     return Outcome(status, done)
@@ -208,13 +203,14 @@ def verify_words(output: OrchestratorOutput, case: Case, knowledge: Path) -> lis
     days = {str(day) for charge in own for day in (charge.time.date(), charge.settled) if day}
     days |= {str(charge.settled + WINDOW) for charge in own if charge.settled} | {str(TODAY)}
     known = days | set(re.findall(r"\b[RE]\d+\b|\b\d{4}-\d\d-\d\d\b", policies))
-    known |= {charge.id for charge in own}
+    known |= {DELAY, *(charge.id for charge in own)}
     known |= {dollars(n * charge.cents) for charge in own for n in (1, 2)}
     checks = {
         r"\b[RE]\d+\b": ("no rule", words),
         r"\btxn_\w+": ("unknown transaction", words),
         r"\b\d{4}-\d\d-\d\d\b": ("unknown date", words),
         r"\$ ?[\d,]+(?:\.\d+)?": ("unknown amount", email),
+        r"\d+-\d+ (?:business )?days": ("unknown delay", email),
         r"\{\{.*?\}\}": ("placeholder left:", email),
     }
     return [

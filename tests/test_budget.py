@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.agent import EndAgent, Step
@@ -94,6 +94,22 @@ def test_the_worst_case_is_reserved_while_a_call_runs_and_given_back() -> None:
         assert budget.spent == pytest.approx(cost(MODEL, usage(100, 10)))
 
     run(scenario())
+
+
+def test_two_calls_at_once_may_not_spend_the_same_dollars() -> None:
+    async def scenario() -> list[Any]:
+        async def go() -> Any:
+            await settle()
+            return SimpleNamespace(model=MODEL, usage=usage(100, 10))
+
+        calls = [budget.hook(step(name), go) for name in ("one", "other")]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    budget = Budget(1.5 * Budget(1.0).worst_case(step()))
+    first, second = run(scenario())
+    assert first.model == MODEL
+    assert isinstance(second, EndAgent)
+    assert second.status == "over_budget"
 
 
 def test_a_model_without_a_price_may_not_run() -> None:
@@ -221,13 +237,14 @@ plans = st.builds(
 def two_more_prices() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRICES, "cheap", (0.01, 0.02))
-        patch.setitem(PRICES, "dear", (50.0, 500.0))
+        patch.setitem(PRICES, "dear", (5.0, 50.0))
         yield
 
 
+@settings(max_examples=200)
 @given(
-    st.floats(0, 2),
-    st.lists(st.lists(plans, max_size=6), min_size=1, max_size=4),
+    st.floats(0, 0.2),
+    st.lists(st.lists(plans, min_size=1, max_size=6), min_size=1, max_size=4),
     st.lists(st.sampled_from(["cheap", MODEL, "dear"]), min_size=4, max_size=4),
 )
 def test_the_limit_is_passed_by_no_more_than_the_calls_in_flight_overran(
