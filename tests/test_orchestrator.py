@@ -403,6 +403,7 @@ def test_an_honest_answer_has_no_problems() -> None:
         (letter("Within the 90 days, until 2025-05-03."), "unknown date 2025-05-03"),
         (letter("We have refunded $59.99."), "unknown amount $59.99"),
         (letter("We have refunded $2,499."), "unknown amount $2,499"),
+        (letter("It takes 5-7 business days."), "unknown delay 5-7 business days"),
         (letter("Dear {{first_name}},"), "placeholder left: {{first_name}}"),
         (letter("Dear {{ first_name }},"), "placeholder left: {{ first_name }}"),
         (letter("Hello.", subject="Refund {{refund_id}}"), "placeholder left: {{refund_id}}"),
