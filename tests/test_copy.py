@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from .test_live import Api, api  # noqa: F401  (a fixture)
 
 
 def copied_cells(first: str, last: str) -> str:
-    """Return the cells that the README tells to copy, in the order of the notebooks."""
+    """Return the cells that the README tells to copy, in the order that it gives."""
     cells = [
         cell.source
         for path in notebook_paths()
@@ -22,7 +23,14 @@ def copied_cells(first: str, last: str) -> str:
         for cell in nbformat.read(path, as_version=4).cells
         if cell.cell_type == "code" and cell.source.startswith(("# imports", "# helpers/"))
     ]
-    return "\n\n\n".join(cells) + "\n"
+    return "\n\n\n".join(sorted(cells, key=place)) + "\n"
+
+
+def place(cell: str) -> int:
+    """Imports and the cells of 01 to 04 as they come; then billing, refund, orchestrator."""
+    late = ["# helpers/refund.py", "# helpers/orchestrator.py"]
+    first = cell.partition("\n")[0]
+    return late.index(first) + 1 if first in late else 0
 
 
 def readme_main() -> str:
@@ -60,3 +68,33 @@ def test_the_cells_of_01_to_04_run_without_helpers(tmp_path: Path, api: Api) -> 
 
 def test_copied_cells_do_not_mention_helpers() -> None:
     assert not re.search(r"^\s*(from|import) helpers", copied_cells("01", "06"), re.MULTILINE)
+
+
+CASE = """
+import asyncio
+from pathlib import Path
+import anthropic
+from agents import Case, Hub, Mandate, case_task, report, run_case, work_line
+from files import file_tools
+
+async def main():
+    case, hub = Case("cust_12345", Mandate("Resolve it")), Hub(line=work_line)
+    async with anthropic.AsyncAnthropic() as client:
+        task = case_task("cust_12345", "Charged twice.")
+        outcome = await run_case(client, hub, case, task, file_tools(Path("knowledge")))
+    print(report(outcome, hub, case, estimated=False))
+
+asyncio.run(main())
+"""
+
+
+def test_the_cells_of_01_to_06_run_with_the_folder_and_the_file_tools(
+    tmp_path: Path,
+    api: Api,  # noqa: F811
+) -> None:
+    files = (ROOT / "helpers" / "files.py").read_text(encoding="utf-8")
+    (tmp_path / "agents.py").write_text(copied_cells("01", "06"), encoding="utf-8")
+    (tmp_path / "files.py").write_text(re.sub(r"^from \.\w+", "from agents", files, flags=re.M))
+    (tmp_path / "main.py").write_text(CASE, encoding="utf-8")
+    shutil.copytree(ROOT / "knowledge", tmp_path / "knowledge")
+    assert "Outcome: no_answer" in run_alone(tmp_path, api.url)
