@@ -6,12 +6,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 
 from helpers.notebooks import ROOT, notebook_paths
 
-from .test_live import Api, api  # noqa: F401  (a fixture)
+from .test_live import REPLY, Api, api  # noqa: F401  (a fixture)
 
 
 def copied_cells(first: str, last: str) -> str:
@@ -57,13 +58,28 @@ def run_alone(folder: Path, url: str) -> str:
     return done.stdout
 
 
+def colour_reply(body: dict[str, Any]) -> dict[str, Any]:
+    """Answer as a lead that asks for a colour, and as a helper that waits and names one."""
+    lead, turn = "You are lead" in body["system"], len(body["messages"]) // 2
+    sends = {"recipient_ids": ["helper1" if lead else "lead"], "content": "A colour: green"}
+    calls = [("send_message", sends), ("wait_for_message", {})]
+    plan = calls if lead else calls[::-1]
+    if turn >= len(plan):
+        return REPLY | {"content": [{"type": "text", "text": "It is green."}]}
+    name, arguments = plan[turn]
+    call = {"type": "tool_use", "id": f"toolu_{turn}", "name": name, "input": arguments}
+    return REPLY | {"content": [call], "stop_reason": "tool_use"}
+
+
 def test_the_cells_of_01_to_04_run_without_helpers(tmp_path: Path, api: Api) -> None:  # noqa: F811
     main = readme_main()
     assert len([line for line in main.splitlines() if line]) <= 12
     (tmp_path / "agents.py").write_text(copied_cells("01", "04"), encoding="utf-8")
     (tmp_path / "main.py").write_text(main, encoding="utf-8")
-    assert "Hello." in run_alone(tmp_path, api.url)
-    assert {body["system"].split(",")[0] for _, _, body in api.seen} >= {"You are lead"}
+    api.reply = colour_reply
+    printed = run_alone(tmp_path, api.url)
+    assert "[lead] ← received from helper1: A colour: green" in printed
+    assert printed.endswith("It is green.\n")
 
 
 def test_copied_cells_do_not_mention_helpers() -> None:
@@ -73,6 +89,7 @@ def test_copied_cells_do_not_mention_helpers() -> None:
 CASE = """
 import asyncio
 from pathlib import Path
+from typing import Any
 import anthropic
 from agents import Case, Hub, Mandate, case_task, report, run_case, work_line
 from files import file_tools

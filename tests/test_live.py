@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 
 from helpers.client import LIVE_MODEL, Session, connect
 from helpers.hub import Clock, Hub
+from helpers.notebooks import ROOT, execute
 from helpers.team import Member, run_team
 
 from .support import run
@@ -38,6 +39,7 @@ class Api(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.statuses: list[int] = []
+        self.reply: Callable[[dict[str, Any]], dict[str, Any]] = lambda body: REPLY
         self.seen: list[tuple[str, dict[str, str], dict[str, Any]]] = []
 
     @property
@@ -59,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         error = {"type": "error", "error": {"type": "some_error", "message": "no"}}
-        text = json.dumps(REPLY if status == 200 else error).encode()
+        text = json.dumps(api.reply(body) if status == 200 else error).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(text)))
@@ -231,3 +233,15 @@ def test_calls_side_by_side_share_one_client(api: Api) -> None:
 
     assert run(body()) == ["Hello."] * 8
     assert len(api.seen) == 8
+
+
+@pytest.mark.parametrize("name", ["00_start_here", "03_fixed_team"])
+def test_the_cells_of_a_notebook_run_live_as_they_are(api: Api, name: str) -> None:
+    api.statuses = [529, DROP]
+    notebook = execute(ROOT / "notebooks" / f"{name}.ipynb", mode="live")
+    printed = "".join(
+        out.get("text", "") for cell in notebook.cells for out in cell.get("outputs", [])
+    )
+    assert f"live: {LIVE_MODEL} answers through the API" in printed
+    assert "Hello." in printed
+    assert len(api.seen) > 3
