@@ -96,6 +96,7 @@ class Budget:
         characters += len(json.dumps(request["messages"][known:], default=str))
         self.sizes[step.agent] = len(request["messages"]), characters
         price_in, price_out = PRICES[request["model"]]
+        characters += len(json.dumps(request.get("output_config", {})))
         tokens_in = CACHE_WRITE * characters / 3
         return float(tokens_in * price_in + request["max_tokens"] * price_out) / 1_000_000
 

@@ -142,3 +142,11 @@ def test_every_lesson_parses_as_python_with_top_level_await() -> None:
     for path in notebook_paths():
         for cell in code_cells(read(path)):
             compile(cell.source, path.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+@pytest.mark.parametrize("path", notebook_paths(), ids=lambda path: path.stem)
+def test_no_text_turns_into_a_formula(path: Path) -> None:
+    for cell in read(path).cells:
+        if cell.cell_type == "markdown":
+            text = re.sub(r"```.*?```|`[^`]*`", "", cell.source, flags=re.DOTALL)
+            assert len(re.findall(r"(?<!\\)\$", text)) < 2, text
