@@ -80,16 +80,21 @@ async def _live() -> AsyncIterator[Session]:
         raise
 
 
-@asynccontextmanager
-async def _replayed(name: str, folder: Path, mode: str) -> AsyncIterator[Session]:
-    recording = load(folder / f"{name}.yaml")
-    replay = Replay(recording, mode, float(setting("COOKBOOK_PACE", "0")))
-    client = anthropic.AsyncAnthropic(
+def _client_over(replay: Replay) -> anthropic.AsyncAnthropic:
+    """Return a real client that nothing of this machine leaks into: no key, profile or proxy."""
+    return anthropic.AsyncAnthropic(
         api_key="recorded",
         base_url="http://recorded.invalid",
         max_retries=0,
         http_client=httpx2.AsyncClient(transport=ReplayTransport(replay), trust_env=False),
     )
+
+
+@asynccontextmanager
+async def _replayed(name: str, folder: Path, mode: str) -> AsyncIterator[Session]:
+    recording = load(folder / f"{name}.yaml")
+    replay = Replay(recording, mode, float(setting("COOKBOOK_PACE", "0")))
+    client = _client_over(replay)
     body = asyncio.current_task()
     assert body is not None, "an `async with` block always runs in a task"
     # The SDK looks up its platform in a thread at its first request: get that over with.
