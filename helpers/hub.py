@@ -165,6 +165,7 @@ class Hub:
         self.clock = clock or Clock()
         self.log = Log(self.clock, show, line)
         self.boxes: dict[str, Mailbox] = {}
+        self.living: dict[str, Mailbox] = {}
         self.dead_letters: list[tuple[Message, str]] = []
         self._numbers: dict[str, itertools.count[int]] = defaultdict(lambda: itertools.count(1))
 
@@ -172,7 +173,7 @@ class Hub:
         """Open a mailbox. ValueError: the name is malformed, reserved or in use."""
         if not NAME.fullmatch(name) or name in RESERVED or self.alive(name):
             raise ValueError(f"{name!r} can't name an agent: malformed, reserved or in use")
-        self.boxes[name] = Mailbox(starter)
+        self.boxes[name] = self.living[name] = Mailbox(starter)
         self.log.record("agent_started", name, starter=starter)
 
     def new_name(self, prefix: str = "helper") -> str:
@@ -214,15 +215,15 @@ class Hub:
 async def wait_for_mail(hub: Hub, name: str, seconds: float = 60.0) -> str:
     """Return why the wait ended: mail came, the deadline, or nobody is left to send any."""
     box = hub.boxes[name]
-    others = {n: b for n, b in hub.boxes.items() if n != name and b.alive}
+    at_work = any(b.status == "active" for b in hub.living.values() if b is not box)
     in_time = True
-    if not box.inbox and any(b.status == "active" for b in others.values()):
+    if not box.inbox and at_work:
         in_time = await box.wait(hub.clock, seconds)
     if box.inbox:
         return "new messages"
     if not in_time:
         return f"{seconds:g}s timeout"
-    idle = [n for n, b in hub.boxes.items() if n != name and b.status == "idling"]
+    idle = [n for n, b in hub.living.items() if n != name and b.status == "idling"]
     return f"nobody can send: {', '.join(idle)} wait too" if idle else "no other agent is alive"
 
 
@@ -232,6 +233,7 @@ def end_agent(hub: Hub, name: str, status: str, reason: str = "") -> None:
     if not box.alive:
         return
     box.status = status
+    hub.living.pop(name, None)
     hub.log.record("agent_ended", name, status=status, reason=reason)
     unread, box.unconfirmed, box.inbox = box.unconfirmed + box.inbox, [], []
     for message in unread:
@@ -242,6 +244,6 @@ def end_agent(hub: Hub, name: str, status: str, reason: str = "") -> None:
     if box.starter and hub.alive(box.starter) and status not in ("killed", "dismissed"):
         parts = [f"{name} ended: {status}.", reason, box.text]
         hub.deliver(Message("hub", box.starter, " ".join(part for part in parts if part)))
-    alive = [b for b in hub.boxes.values() if b.alive]
-    if alive and all(b.status == "idling" for b in alive):
-        alive[0].wake()
+    if not any(b.status == "active" for b in hub.living.values()):
+        for waiting in itertools.islice(hub.living.values(), 1):
+            waiting.wake()  # nobody can send any more: let the first of them decide
