@@ -244,6 +244,6 @@ def end_agent(hub: Hub, name: str, status: str, reason: str = "") -> None:
     if box.starter and hub.alive(box.starter) and status not in ("killed", "dismissed"):
         parts = [f"{name} ended: {status}.", reason, box.text]
         hub.deliver(Message("hub", box.starter, " ".join(part for part in parts if part)))
-    if not any(b.status == "active" for b in hub.living.values()):
-        for waiting in itertools.islice(hub.living.values(), 1):
-            waiting.wake()  # nobody can send any more: let the first of them decide
+    waiting = next(iter(hub.living.values()), None)
+    if waiting and not any(b.status == "active" for b in hub.living.values()):
+        waiting.wake()  # nobody can send any more: let the first of them decide
