@@ -11,9 +11,9 @@ from typing import Any
 from anthropic import APIError, AsyncAnthropic
 from pydantic import BaseModel, Field
 
-from .agent import Hook, no_hook, run_agent
+from .agent import Go, Hook, Step, no_hook, run_agent
 from .billing import DELAY, TODAY, WINDOW, dollars, duplicates, gateway_tool
-from .budget import spending
+from .budget import Budget, spending
 from .delegation import MODELS, Delegation, Role, task_tool, work_and_answer
 from .hub import Event, Hub, one_line
 from .refund import Case, ComplianceVerdict, refund_tool
@@ -103,7 +103,12 @@ async def run_case(
     hook: Hook = no_hook,
 ) -> Outcome:
     """Let the orchestrator and its team work on a case; return how it ended (notebook 05)."""
-    settings: dict[str, Any] = {"max_turns": max_turns, "hook": hook}
+    budget = Budget(case.mandate.budget)
+
+    async def within_budget(step: Step, go: Go) -> Any:
+        return await budget.hook(step, lambda: hook(step, go))
+
+    settings: dict[str, Any] = {"max_turns": max_turns, "hook": within_budget}
     tools, _ = case_tools(client, hub, case, files, settings)
     hub.register("orchestrator")
     own: dict[str, Any] = {"system": ORCHESTRATOR, "task": task, "tools": tools, **settings}

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import anthropic
 import pytest
 
 from helpers.agent import EndAgent, Go, Step
@@ -113,7 +112,7 @@ class Run:
         return verify(self.outcome, self.case, KNOWLEDGE)
 
 
-async def case_run(script: Script, approve: bool, **settings: Any) -> Run:
+async def case_run(script: Script, approve: bool, budget: float = 1.0, **settings: Any) -> Run:
     requests: list[tuple[str, dict[str, Any]]] = []
 
     def spy(agent: str, turn: int, body: dict[str, Any]) -> Any:
@@ -122,14 +121,11 @@ async def case_run(script: Script, approve: bool, **settings: Any) -> Run:
 
     shown: list[str] = []
     gate = (lambda request: Approval(True)) if approve else None
-    case = Case("cust_12345", Mandate("Resolve it"), approve=gate)
+    case = Case("cust_12345", Mandate("Resolve it", budget=budget), approve=gate)
     async with scripted(in_turn(spy)) as session:
         hub = Hub(session.clock, show=shown.append, line=work_line)
         told, files = case_task(case.customer, WORDS), file_tools(KNOWLEDGE)
-        try:
-            outcome = await run_case(session.client, hub, case, told, files, **settings)
-        except anthropic.APIError as error:
-            outcome = Outcome(f"raised {type(error).__name__}", None)
+        outcome = await run_case(session.client, hub, case, told, files, **settings)
     return Run(case, hub, outcome, shown, requests)
 
 
@@ -289,8 +285,16 @@ def test_a_hook_that_ends_the_run_is_a_named_outcome() -> None:
     assert "[orchestrator] ended: over_budget" in done.shown
 
 
+def test_the_mandate_s_budget_binds_every_agent_of_a_case() -> None:
+    done = work_on(team(PAID, text(FINAL)), approve=True, budget=0.05)
+    assert done.outcome == Outcome("over_budget", None)
+    assert done.requests
+    assert done.case.ledger.rows() == []
+
+
 def test_a_crash_of_the_orchestrator_is_shown_with_its_name() -> None:
     done = work_on(team([Failure(500)]))
+    assert done.outcome == Outcome("crashed", None)
     assert done.hub.boxes["orchestrator"].status == "crashed"
     assert done.shown[-1].startswith("[orchestrator] ended: crashed InternalServerError")
 
