@@ -286,7 +286,7 @@ def test_a_hook_that_ends_the_run_is_a_named_outcome() -> None:
 
 
 def test_the_mandate_s_budget_binds_every_agent_of_a_case() -> None:
-    done = work_on(team(PAID, text(FINAL)), approve=True, budget=0.05)
+    done = work_on(team(PAID, text(FINAL)), approve=True, budget=0.025)
     assert done.outcome == Outcome("over_budget", None)
     assert done.requests
     assert done.case.ledger.rows() == []
