@@ -192,7 +192,7 @@ def main() -> int:
     quick = parser.parse_args().quick
     rounds = 1 if quick else 5
     print(f"{'scenario':38} {'per call':>11} {'dicts':>10} {'objects':>10}")
-    compare("1 agent, 20 turns", 1 if quick else 20, 20, rounds)
+    compare("20 agents, 20 turns", 2 if quick else 20, 20, rounds)
     compare("1 agent, 200 turns", 1, 20 if quick else 200, rounds)
     compare("100 agents exchanging messages, 10", 10 if quick else 100, 10, rounds, mail=True)
     for agents in (50,) if quick else (1_000, 5_000):

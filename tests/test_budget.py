@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.agent import EndAgent, Step
-from helpers.budget import PRICES, Budget, cost, spending
+from helpers.budget import PRICES, Budget, Spent, cost, spending
 from helpers.hub import Hub
 from helpers.orchestrator import run_case
 from helpers.refund import Case, Mandate
@@ -287,3 +287,48 @@ def test_the_limit_is_passed_by_no_more_than_the_calls_in_flight_overran(
     run(scenario())
     assert budget.spent <= limit + sum(overrun.values()) + 1e-3
     assert budget.reserved == pytest.approx(0.0)
+
+
+def test_a_cost_counts_plain_written_and_read_tokens_at_their_prices() -> None:
+    assert cost("claude-sonnet-5-5", usage(1_000_000, 0)) == 2.00
+    assert cost("claude-sonnet-5-5", usage(0, 1_000_000)) == 10.00
+    assert cost("claude-sonnet-5-5", usage(0, 0, written=1_000_000)) == 2.50
+    assert cost("claude-sonnet-5-5", usage(0, 0, read=1_000_000)) == pytest.approx(0.20)
+    assert cost("claude-sonnet-5-5", usage(1, 1, 1, 1)) == pytest.approx(0.0000147)
+    assert cost("some-model", usage(1, 1)) is None
+
+
+def test_what_an_agent_used_is_added_up_with_its_cached_tokens() -> None:
+    spent = Spent()
+    spent.add("claude-sonnet-5-5", usage(100, 10, written=20, read=3))
+    spent.add("claude-sonnet-5-5", usage(1, 2))
+    assert (spent.turns, spent.tokens_in, spent.tokens_out) == (2, 124, 12)
+    assert spent.dollars == pytest.approx((101 * 2 + 25 * 2 + 0.3 * 2 + 12 * 10) / 1_000_000)
+    spent.add("some-model", usage(1, 1))
+    spent.add("claude-sonnet-5-5", usage(1, 1))
+    assert (spent.turns, spent.dollars) == (4, None)
+
+
+def test_the_worst_case_is_system_tools_messages_and_form_at_the_price_of_writing() -> None:
+    asked = request()
+    form = {"output_config": {"format": "x" * 300}}
+    plain = len(asked["system"] + json.dumps(asked["tools"]) + json.dumps(asked["messages"]))
+    for body, characters in (
+        (asked, plain + len("{}")),
+        (asked | form, plain + len(json.dumps(form["output_config"]))),
+    ):
+        worst = Budget(1.0).worst_case(Step("solo", 1, "model_call", MODEL, body))
+        price_in, price_out = PRICES[MODEL]
+        dollars = 1.25 * characters / 3 * price_in + body["max_tokens"] * price_out
+        assert worst == pytest.approx(dollars / 1_000_000, rel=1e-9)
+
+
+def test_a_call_that_fits_to_the_cent_runs_and_an_act_at_the_limit_does_not() -> None:
+    async def reply() -> SimpleNamespace:
+        return SimpleNamespace(model=MODEL, usage=usage(1, 1))
+
+    exact = Budget(Budget(1.0).worst_case(step()))
+    run(exact.hook(step(), reply))
+    used_up = Budget(0.5, spent=0.5)
+    with pytest.raises(EndAgent):
+        run(used_up.hook(Step("solo", 1, "tool_call", "pay", {"acts": True}), reply))
