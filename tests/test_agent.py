@@ -572,3 +572,27 @@ def test_the_api_would_accept_every_request(
 
 def test_half_a_surrogate_pair_in_a_result_breaks_nothing() -> None:
     assert solo([{"read": {}}], "Done.", tools=[returning("read", "\udcff")]).error is None
+
+
+def test_calls_beside_the_end_of_a_turn_are_run_and_answered() -> None:
+    outcome = solo(Reply([{"look": {}}], "end_turn"), "Done.", tools=[returning("look", "seen")])
+    assert outcome.results()[0]["content"][0]["text"] == "seen"
+    assert outcome.text == "Done."
+
+
+def test_an_act_refused_in_the_last_turn_is_logged_as_an_error() -> None:
+    outcome = solo([{"pay": {}}], tools=[returning("pay", "paid", acts=True)], max_turns=1)
+    assert [event.data["error"] for event in outcome.events("tool_result")] == [True]
+
+
+def test_a_hook_is_told_whether_a_tool_acts() -> None:
+    acts: dict[str, bool] = {}
+
+    async def hook(step: Step, go: Go) -> Any:
+        if step.kind == "tool_call":
+            acts[step.name] = step.detail["acts"]
+        return await go()
+
+    tools = [returning("pay", "paid", acts=True), returning("look", "seen")]
+    solo([{"pay": {}}, {"look": {}}], "Done.", tools=tools, hook=hook)
+    assert acts == {"pay": True, "look": False}
