@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.agent import EndAgent, Step
-from helpers.budget import PRICES, Budget, Spent, cost, spending
-from helpers.hub import Hub
+from helpers.budget import PRICES, Budget, Spent, cost, spending, spending_lines
+from helpers.hub import Event, Hub
 from helpers.orchestrator import run_case
 from helpers.refund import Case, Mandate
 from helpers.scripted import Answer, Failure, Reply, scripted
@@ -332,3 +332,15 @@ def test_a_call_that_fits_to_the_cent_runs_and_an_act_at_the_limit_does_not() ->
     used_up = Budget(0.5, spent=0.5)
     with pytest.raises(EndAgent):
         run(used_up.hook(Step("solo", 1, "tool_call", "pay", {"acts": True}), reply))
+
+
+def reply_event(model: str) -> Event:
+    return Event(0, 0.0, "model_reply", "lead", {"model": model, "usage": usage(1_000, 200)})
+
+
+def test_a_line_of_spending_marks_estimates_and_models_without_a_price() -> None:
+    known, unknown = [reply_event("claude-sonnet-5-5")], [reply_event("some-model")]
+    start = f"{'lead':22}   1 turns "
+    assert spending_lines(known, estimated=True)[0] == start + "~ 1,000 in ~  200 out  ~$0.0040"
+    assert spending_lines(known, estimated=False)[0] == start + " 1,000 in   200 out  $0.0040"
+    assert spending_lines(unknown, estimated=False)[0].endswith("out  no price known")
