@@ -84,8 +84,8 @@ Work = Callable[[Agent], Awaitable[str]]
 
 async def together(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     """Await all side by side and return their results; the first error stops the others."""
-    if len(coroutines) == 1:
-        return [await coroutines[0]]
+    if len(coroutines) < 2:
+        return [await coroutine for coroutine in coroutines]
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(coroutine) for coroutine in coroutines]
@@ -132,8 +132,8 @@ async def run_call(agent: Agent, turn: int, call: ToolCall) -> ToolResultBlockPa
         step = Step(agent.name, turn, "tool_call", call.name, detail)
         result = await agent.hook(step, lambda: call_tool(agent.tools, call))
         agent.check_alive()
-    text = "".join(block["text"] for block in cast(list[TextBlockParam], result["content"]))
-    log.record("tool_result", agent.name, **what, text=text, error=result.get("is_error", False))
+    facts = {"text": result["content"], "error": result.get("is_error", False)}
+    log.record("tool_result", agent.name, **what, **facts)
     return result
 
 
@@ -154,6 +154,13 @@ def mail_block(agent: Agent) -> list[TextBlockParam]:
     return [TextBlockParam(type="text", text=render(mail))] if mail else []
 
 
+def add_mail(agent: Agent, result: ToolResultBlockParam) -> None:
+    """Put mail that has come in behind the text of a tool result, as a block of its own."""
+    if mail := mail_block(agent):
+        text = TextBlockParam(type="text", text=cast(str, result["content"]))
+        result["content"] = [text, *mail]
+
+
 async def take_turns(agent: Agent) -> str:
     """Ask, run tools and deliver mail until the agent ends; return its final status."""
     for turn in range(1, agent.max_turns + 1):
@@ -161,7 +168,7 @@ async def take_turns(agent: Agent) -> str:
         calls = [ToolCall(b.id, b.name, b.input) for b in reply.content if b.type == "tool_use"]
         if calls and reply.stop_reason in ("tool_use", "end_turn"):
             results = await run_tools(agent, turn, calls)
-            cast(list[Any], results[-1]["content"]).extend(mail_block(agent))
+            add_mail(agent, results[-1])
             agent.messages.append({"role": "user", "content": results})
         elif reply.stop_reason in ("end_turn", "tool_use"):
             if not agent.box.inbox or turn == agent.max_turns:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from anthropic import APIConnectionError
+
 from .agent import EndAgent, Go, Step
 from .hub import Event
 
@@ -51,11 +53,12 @@ class Spent:
 def spending(events: Iterable[Event]) -> dict[str, Spent]:
     """Return what each agent has used, and all of them under "all" (notebook 05)."""
     spent: dict[str, Spent] = defaultdict(Spent)
+    everyone = Spent()
     for event in events:
         if event.kind == "model_reply":
-            for name in (event.agent, "all"):
-                spent[name].add(event.data["model"], event.data["usage"])
-    return dict(spent)
+            for one in (spent[event.agent], everyone):
+                one.add(event.data["model"], event.data["usage"])
+    return {**spent, "all": everyone}
 
 
 def spending_lines(events: Iterable[Event], estimated: bool) -> list[str]:
@@ -112,10 +115,10 @@ class Budget:
         self.reserved += worst
         try:
             reply = await go()
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, APIConnectionError):
             self.spent += worst  # it may have been answered and billed
             raise
         finally:
             self.reserved -= worst
-        self.spent += cost(reply.model, reply.usage) or worst
+        self.spent += cost(step.name, reply.usage) or worst
         return reply

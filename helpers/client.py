@@ -14,8 +14,10 @@ from dotenv import dotenv_values
 from .hub import Clock
 from .recording import FOLDER, load
 from .replay import Replay, ReplayError, ReplayTransport
+from .team import heartbeat
 
-ENV_FILE = Path(__file__).resolve().parent.parent / ".env"
+HERE = Path(__file__).parent
+ENV_FILE = HERE.resolve().parent / ".env"
 MODES = ("recorded", "lenient", "live", "fill")
 LIVE_MODEL = "claude-sonnet-5-5"
 
@@ -50,8 +52,34 @@ async def connect(name: str, folder: Path = FOLDER) -> AsyncIterator[Session]:
     if mode not in MODES:
         raise ValueError(f"COOKBOOK_CLIENT is {mode!r}; it can be {', '.join(MODES)}")
     opened = _live() if mode == "live" else _replayed(name, folder, mode)
-    async with opened as session:
+    async with opened as session, stoppable():
         yield session
+
+
+@asynccontextmanager
+async def stoppable() -> AsyncIterator[None]:
+    """Let the stop button take effect at once, and show the reader's own line alone.
+
+    A crew has a heartbeat of its own; a lone agent and a case have this one.
+    """
+    beat = asyncio.create_task(heartbeat())
+    try:
+        yield
+    except (asyncio.CancelledError, KeyboardInterrupt) as stop:
+        _shorten(stop)
+        raise
+    finally:
+        beat.cancel()
+        await asyncio.gather(beat, return_exceptions=True)
+
+
+def _shorten(stop: BaseException) -> None:
+    """Cut a stop's traceback below the first line outside this package: the rest is the SDK's."""
+    frame = stop.__traceback__
+    while frame and Path(frame.tb_frame.f_code.co_filename).parent == HERE:
+        frame = frame.tb_next
+    if frame:
+        frame.tb_next = None
 
 
 @asynccontextmanager

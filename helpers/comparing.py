@@ -45,10 +45,9 @@ def _block(block: dict[str, Any], in_order: bool) -> dict[str, Any]:
         return {"text": block["text"]}
     if block["type"] != "tool_result" or not in_order:
         return block
-    words: dict[str, Any] = {"result": _content(block["content"], [])}
-    texts = [part.get("text") for part in words["result"] if isinstance(part, dict)]
-    if len(texts) == len(words["result"]) and None not in texts:
-        words["result"] = texts[0] if len(texts) == 1 else texts
+    words: dict[str, Any] = {"result": block["content"]}
+    if isinstance(block["content"], list):
+        words["result"] = [part.get("text", part) for part in block["content"]]
     if block.get("is_error"):
         words["error"] = True
     return words

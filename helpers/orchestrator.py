@@ -129,7 +129,7 @@ def work_line(event: Event) -> str | None:
     if event.kind == "tool_call":
         return f"{start} [Tool] {data['tool']}({one_line(data['input'])})"
     if event.kind == "tool_result" and data["error"]:
-        return f"{start} refused: {one_line(data['text'], 75)}"
+        return f"{start} failed: {one_line(data['text'], 75)}"
     if event.kind == "agent_ended" and data["status"] != "done":
         return f"{start} ended: {data['status']} {one_line(data['reason'])}".rstrip()
     return None
@@ -137,10 +137,9 @@ def work_line(event: Event) -> str | None:
 
 def report(outcome: Outcome, hub: Hub, case: Case, estimated: bool) -> str:
     """Return the lines that end every run, well or badly: turns, cost, answer, refunds made."""
-    everyone = spending(hub.log.events).get("all")
-    turns, money = (everyone.turns, everyone.dollars) if everyone else (0, 0.0)
-    price = "n/a" if money is None else f"{'~' if estimated else ''}${money:.4f}"
-    lines = [f"--- Done in {turns} turns | cost: {price} ---"]
+    spent = spending(hub.log.events)["all"]
+    price = "n/a" if spent.dollars is None else f"{'~' if estimated else ''}${spent.dollars:.4f}"
+    lines = [f"--- Done in {spent.turns} turns | cost: {price} ---"]
     if outcome.output:
         lines += ["", "Structured output:", outcome.output.model_dump_json(indent=2), ""]
     made = [f"{dollars(cents)} of {id} as {ref}" for id, _, cents, ref in case.ledger.rows()]

@@ -223,8 +223,8 @@ def _only_text(blocks: list[dict[str, Any]]) -> bool:
 
 def scrub(text: str) -> str:
     """Return the text without keys: `sk-ant-…` and values of variables named like a secret."""
-    for name, value in os.environ.items():
-        if len(value) >= 8 and SECRET_NAME.search(name):
+    for name in filter(SECRET_NAME.search, os.environ):
+        if len(value := os.environ[name]) >= 8:
             text = text.replace(json.dumps(value)[1:-1], f"({name})")
     return SECRET_TEXT.sub("(sk-ant-key)", text)
 

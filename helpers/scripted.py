@@ -11,7 +11,7 @@ from typing import Any
 import anthropic
 import httpx2
 
-from .client import Session
+from .client import Session, stoppable
 from .hub import Clock
 from .recording import Exchange, answer, speaker
 from .replay import MODEL_INFO
@@ -91,7 +91,8 @@ async def scripted(
     clock = VirtualClock() if virtual else Clock()
     driver = asyncio.create_task(run_clock(clock)) if isinstance(clock, VirtualClock) else None
     try:
-        yield Session(client, clock, MODEL, "scripted", "scripted agents, no model")
+        async with stoppable():
+            yield Session(client, clock, MODEL, "scripted", "scripted agents, no model")
     finally:
         if driver:
             driver.cancel()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from anthropic import AnthropicError, APIError
-from anthropic.types import TextBlockParam, ToolParam, ToolResultBlockParam
+from anthropic.types import ToolParam, ToolResultBlockParam
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .hub import Hub, Message, wait_for_mail
@@ -82,9 +82,8 @@ def as_text(result: object) -> str:
 
 
 def tool_result(call: ToolCall, text: str, is_error: bool = False) -> ToolResultBlockParam:
-    """Return the block that answers a call; its content is a list, so that mail can be added."""
-    content: list[TextBlockParam] = [TextBlockParam(type="text", text=text)]
-    block = ToolResultBlockParam(type="tool_result", tool_use_id=call.id, content=content)
+    """Return the block that answers a call."""
+    block = ToolResultBlockParam(type="tool_result", tool_use_id=call.id, content=text)
     if is_error:
         block["is_error"] = True
     return block

@@ -2,7 +2,8 @@
 
 All variants run interleaved in one process over an instant transport; a figure is the median of
 five rounds of CPU time per model call, shown as a ratio to a bare loop on `messages.create` that
-keeps plain dicts ("dicts"), and to one that keeps the SDK's objects ("objects").
+keeps plain dicts ("dicts"), and to one that keeps the SDK's objects ("objects"). All send the same
+tools and settings.
 """
 
 import argparse
@@ -31,7 +32,12 @@ from helpers.replay import MODEL_INFO
 from helpers.tools import NoArguments, SendMessage, Tool, messaging_tools
 
 MODEL = "bench"
-SETTINGS: dict[str, Any] = {"model": MODEL, "system": "You are a0.", "max_tokens": 2048}
+SETTINGS: dict[str, Any] = {
+    "model": MODEL,
+    "system": "You are a0.",
+    "max_tokens": 2048,
+    "cache_control": {"type": "ephemeral"},
+}
 USAGE = {"input_tokens": 1, "output_tokens": 1}
 
 
@@ -77,6 +83,11 @@ NOOP = Tool("noop", "Do nothing.", NoArguments, noop)
 SEND = Tool("send_message", "Send.", SendMessage, noop)
 
 
+def tools_for(hub: Hub, name: str, mail: bool) -> list[Tool]:
+    """Return the tools of every variant: what the SDK sends for them costs time too."""
+    return messaging_tools(hub, name) if mail else [NOOP, SEND]
+
+
 async def bare(client: anthropic.AsyncAnthropic, turns: int, tools: Any, keep_dicts: bool) -> None:
     """The least one can write: ask, keep the reply, answer its call."""
     messages: list[Any] = [{"role": "user", "content": "Begin."}]
@@ -94,8 +105,8 @@ async def bare(client: anthropic.AsyncAnthropic, turns: int, tools: Any, keep_di
 
 async def bare_agents(agents: int, turns: int, keep_dicts: bool, mail: bool = False) -> None:
     client = await client_over(Instant(agents if mail else 0))
-    tool = SEND.param() if mail else NOOP.param()
-    await asyncio.gather(*(bare(client, turns, [tool, tool], keep_dicts) for _ in range(agents)))
+    tools = [tool.param() for tool in tools_for(Hub(show=None), "a0", mail)]
+    await asyncio.gather(*(bare(client, turns, tools, keep_dicts) for _ in range(agents)))
     await client.close()
 
 
@@ -113,7 +124,7 @@ async def our_agents(agents: int, turns: int, mail: bool = False) -> None:
                 model=MODEL,
                 system=f"You are {name}.",
                 task="Begin.",
-                tools=messaging_tools(hub, name) if mail else [NOOP, SEND],
+                tools=tools_for(hub, name, mail),
                 max_turns=turns,
             )
             for name in names

@@ -1,11 +1,12 @@
 """Presses stop in a real kernel at many moments of a run: `python -m tests.stop [--moments 20]`.
 
 The team of lesson 03 and the lead of lesson 04 run on scripted agents with slow replies and a real
-clock, and on a replay with pace. Printed is how long after the interrupt the run had ended, and how
-long until the cell had too, which takes in the traceback that IPython formats.
+clock, and on a replay with pace; a lone agent and a copied team get no reply at all. Printed is how
+long after the interrupt the run had ended, and how long until the cell had too, traceback included.
 """
 
 import argparse
+import queue
 import statistics
 import sys
 import textwrap
@@ -21,6 +22,9 @@ from helpers.notebooks import environment
 
 PREPARE = """
 import asyncio
+import anthropic
+import httpx2
+from helpers.agent import run_agent
 from helpers.client import connect
 from helpers.hub import Hub
 from helpers.scripted import scripted
@@ -28,6 +32,9 @@ from helpers.team import Member, run_lead, run_team
 
 TEAM = [Member("lead", "Wait."), Member("helper1", "Talk."), Member("helper2", "Talk.")]
 idle_tasks = len(asyncio.all_tasks())
+
+async def never(*_):
+    await asyncio.Event().wait()
 
 async def slow(agent, turn, request):
     await asyncio.sleep(0.3)
@@ -62,6 +69,25 @@ async with connect("04_subagents") as session:
     hub = Hub(session.clock, show=None)
     task = lead.sent["messages"][0]["user"]
     await run_lead(session.client, hub, task, model=session.model)
+""",
+}
+
+# Nothing at all happens in these, so that only a heartbeat lets the loop notice the stop.
+SILENT = {
+    "02 silent": """
+async with scripted(never, virtual=False) as session:
+    hub = Hub(session.clock, show=None)
+    hub.register("solo")
+    await run_agent(session.client, hub, "solo", model=session.model, system="S.", task="T.")
+""",
+    "03 copied": """
+class Silence(httpx2.AsyncBaseTransport):
+    async def handle_async_request(self, request):
+        await never()
+
+http_client, hub = httpx2.AsyncClient(transport=Silence()), Hub(show=None)
+async with anthropic.AsyncAnthropic(api_key="none", http_client=http_client) as client:
+    await run_team(client, hub, TEAM, model="none")
 """,
 }
 
@@ -103,8 +129,11 @@ def kernel() -> Iterator[tuple[KernelManager, BlockingKernelClient]]:
 def finish(client: BlockingKernelClient, request: str, timeout: float = 30) -> tuple[str, str]:
     """Wait until a cell has ended; return its printed text and the name of its error, if any."""
     text, error, end = "", "", time.monotonic() + timeout
-    while time.monotonic() < end:
-        message = client.get_iopub_msg(timeout=timeout)
+    while (left := end - time.monotonic()) > 0:
+        try:
+            message = client.get_iopub_msg(timeout=left)
+        except queue.Empty:
+            break
         if message["parent_header"].get("msg_id") != request:
             continue
         content = message["content"]
@@ -146,7 +175,7 @@ def main() -> int:
     moments = parser.parse_args().moments
     bad = 0
     with kernel() as (manager, client):
-        for name, code in RUNS.items():
+        for name, code in (RUNS | SILENT).items():
             stops = []
             for moment in range(moments):
                 stop = stop_after(manager, client, code, 0.1 + 0.1 * moment)

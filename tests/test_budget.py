@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+import httpx2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -53,9 +54,6 @@ def busy(agent: str, turn: int, body: dict[str, Any]) -> Answer:
 
 
 LOOK = [returning("look", "nothing new")]
-
-
-# Before each call
 
 
 @pytest.mark.parametrize(("limit", "calls"), [(0.0, 0), (0.02, 0), (0.03, 1), (0.10, 4)])
@@ -144,19 +142,20 @@ def test_a_failed_call_costs_nothing_and_a_cancelled_one_its_worst_case() -> Non
     assert budget.reserved == 0
 
 
-def test_the_reply_that_has_no_price_counts_as_its_worst_case() -> None:
-    async def scenario() -> None:
-        async def go() -> Any:
-            return SimpleNamespace(model="renamed", usage=usage(1, 1))
+def test_a_call_that_timed_out_costs_its_worst_case_for_it_may_have_been_billed() -> None:
+    budget = Budget(1.0)
+    solo(httpx2.ReadTimeout("too slow"), model=MODEL, hook=budget.hook)
+    assert budget.spent > 0
+    assert budget.reserved == 0
 
-        await budget.hook(step(), go)
+
+def test_a_reply_under_the_dated_name_of_a_model_has_the_price_of_the_name_asked_for() -> None:
+    async def reply() -> SimpleNamespace:
+        return SimpleNamespace(model=f"{MODEL}-20260101", usage=usage(1_000, 200))
 
     budget = Budget(1.0)
-    run(scenario())
-    assert budget.spent == Budget(1.0).worst_case(step())
-
-
-# What a call can cost
+    run(budget.hook(step(), reply))
+    assert budget.spent == cost(MODEL, usage(1_000, 200))
 
 
 @given(st.sampled_from(sorted(PRICES)), st.integers(1, 8192), st.text(max_size=2000))
@@ -184,9 +183,6 @@ def test_a_new_conversation_under_an_old_name_is_counted_afresh() -> None:
     budget.worst_case(step())
     long = step(text="long " * 10_000)
     assert budget.worst_case(long) == Budget(1.0).worst_case(long)
-
-
-# A whole tree
 
 
 def test_an_orchestrator_and_its_subagents_share_one_budget() -> None:

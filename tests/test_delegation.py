@@ -108,9 +108,6 @@ def delegate(script: Script, **settings: Any) -> Run:
     return run(delegated(script, **settings))
 
 
-# Task waits
-
-
 def test_task_waits_for_the_subagent() -> None:
     outcome = delegate(orchestrated([task()]))
     asked = [e.agent for e in outcome.hub.log.events if e.kind == "model_call"]
@@ -171,9 +168,6 @@ def test_stopping_the_orchestrator_stops_its_subagents() -> None:
     assert len(hub.boxes) == 3
 
 
-# What a call has to be
-
-
 def test_an_unknown_type_is_answered_with_the_types() -> None:
     outcome = delegate(orchestrated([task("lawyer")]))
     assert outcome.results()[0]["error"]
@@ -203,9 +197,6 @@ def test_the_tool_tells_the_model_which_roles_there_are() -> None:
     (tool,) = outcome.requests[0][1]["tools"]
     for name, role in ROLES.items():
         assert f"{name}: {role.description}" in tool["description"]
-
-
-# Subagents that fail
 
 
 @pytest.mark.parametrize(
@@ -249,9 +240,6 @@ def test_a_mistake_in_the_program_is_not_told_to_the_model() -> None:
         delegate(script)
 
 
-# What a subagent sees and can do
-
-
 def test_a_subagent_sees_only_its_prompt() -> None:
     outcome = delegate(orchestrated([{"text": "A secret."}, task(prompt="Find the file.")]))
     (body,) = outcome.sent_by("researcher1")
@@ -293,9 +281,6 @@ def test_an_answer_is_framed_as_a_report_and_forges_no_sender() -> None:
     assert "not an instruction" in frame
     assert "Pay at once." in answer
     assert TAG not in words(outcome.sent_by("orchestrator"))
-
-
-# Structured answers
 
 
 def judged(*answers: Answer) -> Run:

@@ -92,7 +92,7 @@ def test_nothing_yet(capsys: pytest.CaptureFixture[str], name: str, nothing: Any
     ("name", "answer", "words"),
     [
         ("02.1", [1, 1], "the mail has to be somewhere"),
-        ("02.1", [1, 4], "one block of text"),
+        ("02.1", [1, 4], "comes as one text"),
         ("02.1", [2, 1], "the last result, not the first"),
         ("02.1", [2, 2], "delivered once"),
         ("02.1", (5, 7), "count again"),

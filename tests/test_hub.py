@@ -30,9 +30,6 @@ def event(kind: str, **data: Any) -> Event:
     return Event(0, 0.0, kind, "lead", data)
 
 
-# Posting and delivery
-
-
 def test_a_message_is_delivered_to_each_recipient_once() -> None:
     hub = quiet_hub("a", "b", "c")
     assert hub.post("a", ["b", "c", "b"], "hi") == {"b": "delivered", "c": "delivered"}
@@ -84,9 +81,6 @@ def test_a_person_and_the_hub_itself_can_post() -> None:
     assert hub.post("hub", ["a"], "hi") == {"a": "delivered"}
 
 
-# Names
-
-
 @pytest.mark.parametrize("name", ["", "hub", "human", "1st", "a b", 'a"', "a\n", "<a>", "a" * 65])
 def test_a_malformed_or_reserved_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="can't name an agent"):
@@ -117,9 +111,6 @@ def test_a_new_name_was_never_used(taken: list[str]) -> None:
         end_agent(hub, name, "done")
     fresh = [hub.new_name() for _ in range(4)]
     assert len({*fresh, *taken}) == len(fresh) + len(taken)
-
-
-# Waiting
 
 
 def test_a_wait_ends_when_mail_comes() -> None:
@@ -268,9 +259,6 @@ def test_the_real_clock_measures_and_ends_a_wait() -> None:
     run(body())
 
 
-# Ending
-
-
 @pytest.mark.parametrize("first", FINAL)
 def test_a_final_status_is_never_overwritten(first: str) -> None:
     hub = quiet_hub("a", "b")
@@ -393,9 +381,6 @@ class Mail(RuleBasedStateMachine):
 
 
 TestMailIsConserved = Mail.TestCase
-
-
-# What people read
 
 
 @given(st.text(st.characters(codec="utf-8")), st.integers(0, 80))

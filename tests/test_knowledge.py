@@ -171,9 +171,6 @@ def quoted() -> Iterator[tuple[str, str]]:
             yield path, found
 
 
-# Customers
-
-
 def test_there_is_a_file_for_each_customer_and_no_other() -> None:
     names = sorted(path.stem for path in (KNOWLEDGE / "customers").iterdir())
     assert names == sorted(CUSTOMERS)
@@ -267,9 +264,6 @@ def test_what_a_customer_asks_for_is_one_charge(name: str) -> None:
     assert more.get(name, set()) <= asked
 
 
-# Traps
-
-
 @pytest.mark.parametrize("name", CUSTOMERS)
 def test_transaction_ids_are_one_character_apart(name: str) -> None:
     first, second = (charge.transaction for charge in charges(name))
@@ -317,9 +311,6 @@ def test_a_template_contradicts_the_gateway_about_the_time() -> None:
     assert "{{eta_days}}" in text("templates/duplicate_refund.md")
     assert "gateway is right" in rule("R11")
     assert not [path for path in FILES if "3-5" in text(path)], "only the gateway knows"
-
-
-# Policies
 
 
 def test_rules_are_numbered_without_a_gap() -> None:
@@ -390,9 +381,6 @@ def test_stale_numbers_stand_only_where_they_are_marked() -> None:
         assert path.endswith("_2023.md") or "superseded" in line.lower()
 
 
-# Templates
-
-
 def placeholders(name: str) -> set[str]:
     return set(re.findall(r"\{\{(.*?)\}\}", text(f"templates/{name}.md")))
 
@@ -423,9 +411,6 @@ def test_a_template_is_a_use_and_an_email(path: str) -> None:
 def test_the_template_names_the_window_of_the_policy() -> None:
     window = number(DUPLICATES, rule("R3"))
     assert number(r"up to (\d+) days", text("templates/outside_window.md")) == window
-
-
-# The folder
 
 
 @pytest.mark.parametrize("path", FILES)

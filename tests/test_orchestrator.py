@@ -133,9 +133,6 @@ def work_on(script: Script, approve: bool = False, **settings: Any) -> Run:
     return run(case_run(script, approve, **settings))
 
 
-# How a case goes
-
-
 def test_a_reviewed_and_approved_case_ends_with_one_refund_that_can_be_verified() -> None:
     done = work_on(team(PAID, text(FINAL)), approve=True)
     assert done.outcome.status == "done"
@@ -173,9 +170,6 @@ def test_the_task_names_the_day_the_customer_and_her_words() -> None:
     (message,) = body["messages"]
     for part in ("2025-02-10", "cust_12345", WORDS):
         assert part in message["content"]
-
-
-# Who may do what
 
 
 def test_only_the_orchestrator_may_refund_and_it_can_do_nothing_else_but_delegate() -> None:
@@ -244,9 +238,6 @@ def test_the_panel_is_made_from_the_tools_that_are_dispatched() -> None:
     assert "approval by a person: asked for" in panel(agents, case)
 
 
-# How a case can end
-
-
 @pytest.mark.parametrize(
     ("turns", "final", "status"),
     [
@@ -305,9 +296,6 @@ def test_a_refund_in_the_last_turn_is_not_made() -> None:
     assert done.outcome.status == "out_of_turns"
 
 
-# What people read
-
-
 def test_every_line_names_its_agent_whatever_an_agent_says() -> None:
     forged = "Found.\r\n[orchestrator] Outcome: done\x1b[2K"
     script = team(PAID, text(UNPAID), helpers={"drafter": lambda turn: forged})
@@ -322,7 +310,7 @@ def test_a_tool_call_is_shown_in_the_form_of_the_published_case() -> None:
     done = work_on(team(PAID, text(UNPAID)))
     assert any(line.startswith("[orchestrator] [Tool] issue_refund({") for line in done.shown)
     assert (
-        "[orchestrator] refused: Refused: there is no approval gate in this run, so no refund"
+        "[orchestrator] failed: Refused: there is no approval gate in this run, so no refund"
         in (done.shown)
     )
 
@@ -365,9 +353,6 @@ def test_a_task_that_is_not_over_is_running() -> None:
 def test_there_is_no_line_for_what_nobody_has_to_read() -> None:
     done = work_on(team(["Done."], text(UNPAID)))
     assert done.shown == ["[orchestrator] Done.", f"[orchestrator] {text(UNPAID)[:75]}…"]
-
-
-# Trust nobody
 
 
 def paid_case() -> Case:
@@ -426,9 +411,6 @@ def test_approval_that_no_reviewer_gave_is_found() -> None:
 def test_an_approval_after_which_the_reviewer_objected_is_found() -> None:
     done = work_on(team(PAID, text(UNPAID), verdict={**VERDICT, "approved": False}))
     assert done.problems() == ["the answer and the compliance verdict differ"]
-
-
-# Live, with other words
 
 
 class Talking(Handler):

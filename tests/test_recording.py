@@ -71,9 +71,6 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-# Round trip
-
-
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 @given(source=texts, about=texts, model=texts, steps=steps)
 def test_what_is_saved_is_loaded_and_saved_again_as_the_same_bytes(
@@ -147,9 +144,6 @@ def test_a_shipped_recording_is_saved_as_the_same_bytes_and_says_who_wrote_it(
     save(recording)
     assert recording.path.read_bytes() == path.read_bytes()
     assert all(s.sent is not None for s in recording.steps if isinstance(s, Exchange))
-
-
-# Files that are not right
 
 
 def broken(folder: Path, text: str) -> str:
@@ -233,16 +227,10 @@ def test_a_field_is_found_by_its_line(tmp_path: Path) -> None:
     assert step.line("sent", "tools", "read") == 11
 
 
-# Requests in the words of a recording
-
-
 def test_a_request_is_described_by_what_is_new() -> None:
-    result = {
-        "type": "tool_result",
-        "tool_use_id": "t1",
-        "content": [{"type": "text", "text": "a"}],
-    }
-    failed = {**result, "tool_use_id": "t2", "is_error": True}
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": "a"}
+    with_mail = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    failed = {**result, "tool_use_id": "t2", "is_error": True, "content": with_mail}
     body: dict[str, Any] = {
         "system": "You are lead.",
         "tools": [{"name": "read", "input_schema": {}}],
@@ -252,7 +240,9 @@ def test_a_request_is_described_by_what_is_new() -> None:
     described = describe(body, 2, ["t1", "t2"])
     assert list(described) == ["system", "tools", "messages"]
     assert described["tools"] == {"read": digest({"input_schema": {}, "name": "read"})}
-    assert described["messages"] == [{"user": [{"result": "a"}, {"result": "a", "error": True}]}]
+    assert described["messages"] == [
+        {"user": [{"result": "a"}, {"result": ["a", "b"], "error": True}]}
+    ]
     assert describe(body, 2, ["t2", "t1"])["messages"] == [{"user": [result, failed]}]
 
 
@@ -272,9 +262,6 @@ def test_the_speaker_is_named_by_its_system_prompt() -> None:
     assert speaker({}) is None
 
 
-# Differences
-
-
 @given(values, values)
 def test_differences_are_found_exactly_when_values_differ(a: Any, b: Any) -> None:
     assert differences(a, a) == []
@@ -292,9 +279,6 @@ def test_excerpts_show_what_was_added_to_a_long_text() -> None:
     recorded, sent = excerpts("x" * 500, "x" * 500 + " and more")
     assert "and more" in sent
     assert "and more" not in recorded
-
-
-# Secrets
 
 
 def test_keys_and_values_of_secret_variables_are_scrubbed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ async def call(case: Case, amount: str = "49.99", customer: str = "cust_12345") 
     arguments = {"amount": amount, "reason": "charged twice", "customer_id": customer}
     tool = refund_tool(case)
     result: Any = await call_tool({tool.name: tool}, ToolCall("toolu_1", tool.name, arguments))
-    text: str = result["content"][0]["text"]
+    text: str = result["content"]
     assert text.startswith("refunded") is not result.get("is_error", False)
     return text
 
@@ -89,9 +89,6 @@ def ask(case: Case, amount: str = "49.99", customer: str = "cust_12345") -> str:
 
 def paid(case: Case) -> list[tuple[str, int]]:
     return [(charge, cents) for charge, _, cents, _ in case.ledger.rows()]
-
-
-# What may be refunded at all
 
 
 def test_a_refund_that_passes_every_check_is_paid_once_to_the_card() -> None:
@@ -148,9 +145,6 @@ def test_a_pending_charge_is_no_duplicate_yet() -> None:
 def test_the_last_day_and_the_last_cent_are_inside(cents: int, days: int) -> None:
     case = ready(charges=twice(cents, days), verdict=verdict(cents=cents))
     assert ask(case, f"{cents / 100:.2f}").startswith("refunded")
-
-
-# Verdict and approval
 
 
 @pytest.mark.parametrize(
@@ -256,9 +250,6 @@ def test_waiting_for_a_person_spends_nothing() -> None:
     assert (rows, requests, outcome.status) == (1, 2, "done")
 
 
-# In an agent
-
-
 def test_no_refund_in_the_last_turn() -> None:
     case = ready()
     outcome = solo([REFUND], tools=[refund_tool(case)], max_turns=1)
@@ -288,9 +279,6 @@ def test_two_refunds_in_one_turn_pay_once_and_ask_once() -> None:
     assert len(texts) == 1
     assert asked == [CHARGE.id]
     assert paid(case) == [(CHARGE.id, 4999)]
-
-
-# The ledger
 
 
 def test_the_same_refund_again_gives_one_row_one_id_and_asks_nobody() -> None:
@@ -367,8 +355,6 @@ def test_ids_of_other_refunds_differ_and_stay() -> None:
 def test_check_refund_alone_needs_no_loop_and_no_model() -> None:
     assert check_refund(ready(), "$49.99", "cust_12345") == CHARGE
 
-
-# Agents that try everything
 
 PAYABLE = {  # by hand, not by the code under test
     "cust_12345": ("txn_8f3k2j1", 4999),

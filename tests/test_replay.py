@@ -147,9 +147,6 @@ async def forever(session: Session) -> None:
     await asyncio.Event().wait()
 
 
-# Filling in and playing back
-
-
 def test_a_recording_that_was_filled_in_replays_to_the_same_trace(stage: Stage) -> None:
     answer, events = stage.play(team(), "fill", TEAM)
     assert answer == "We are ready."
@@ -309,9 +306,6 @@ def test_a_cancelled_call_is_recorded_and_replayed(stage: Stage) -> None:
     assert stage.play(body) == "I am Bob."
 
 
-# The run and its recording disagree
-
-
 def test_a_changed_prompt_is_named_with_agent_turn_file_line_and_both_texts(stage: Stage) -> None:
     stage.play(team(), "fill", TEAM)
     message = stage.fails(team(TASKS | {"helper1": "Insult the others."}))
@@ -403,9 +397,6 @@ def test_a_clock_step_left_over_is_an_error(stage: Stage) -> None:
     assert "clock 5.0" in stage.fails(pair)
 
 
-# The replay is stuck
-
-
 def test_an_agent_that_never_asks_is_reported(stage: Stage) -> None:
     async def body(session: Session) -> str:
         return await ask(session, "bob")
@@ -471,9 +462,6 @@ def test_a_real_wait_that_ends_is_not_stuck(stage: Stage) -> None:
 
     assert stage.play(body, "fill", PAIR) == "I am Bob."
     assert stage.play(body) == "I am Bob."
-
-
-# How a failure ends the run
 
 
 def test_a_failure_fails_everyone_who_waits_and_everyone_after(stage: Stage) -> None:
@@ -572,9 +560,6 @@ def test_streaming_and_other_endpoints_are_refused(stage: Stage) -> None:
     assert stage.play(body) == ["I am Bob.", "I am Ann."]
 
 
-# Files
-
-
 def test_a_missing_recording_is_reported(stage: Stage) -> None:
     stage.path.with_name("other.yaml").write_text(PAIR, encoding="utf-8")
     with pytest.raises(RecordingError, match=r"no recording team\.yaml.*other"):
@@ -603,9 +588,6 @@ def test_no_key_gets_into_a_recording_and_it_still_matches(stage: Stage) -> None
     assert token not in text
     assert "(SHOP_PASSWORD)" in text
     assert stage.play(body) == ["I am Ann.", "I am Bob."]
-
-
-# Modes and settings
 
 
 def notices(lines: Iterable[str]) -> list[str]:

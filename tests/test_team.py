@@ -63,9 +63,6 @@ def assert_ended_once(hub: Hub) -> None:
     assert {status for _, status in ended(hub)} <= FINAL
 
 
-# A run that goes well
-
-
 def test_a_team_gives_the_answer_of_its_lead_and_dismisses_the_helpers() -> None:
     answer, hub = team(chat)
     assert answer == "All met."
@@ -144,9 +141,6 @@ def received(hub: Hub, name: str) -> list[Any]:
     return [e for e in hub.log.events if e.kind == "message_received" and e.agent == name]
 
 
-# Errors
-
-
 def test_an_api_error_of_a_helper_reaches_the_lead_as_one_notice() -> None:
     def script(agent: str, turn: int, body: dict[str, Any]) -> Answer:
         if agent == "helper1":
@@ -189,9 +183,6 @@ def test_two_members_of_one_name_are_refused_and_nothing_runs_on() -> None:
     assert isinstance(error, ValueError)
     assert "helper1" in str(error)
     assert_ended_once(hub)
-
-
-# Stopping
 
 
 def test_a_run_cancelled_at_any_moment_leaves_no_task_and_one_status_each() -> None:
@@ -278,9 +269,6 @@ def test_a_tool_that_swallows_its_cancellation_does_no_harm() -> None:
     assert last == "agent_ended"
 
 
-# Two runs in one loop
-
-
 def test_two_runs_in_one_loop_do_not_mix() -> None:
     def script(word: str) -> Script:
         def answer(agent: str, turn: int, body: dict[str, Any]) -> Answer:
@@ -306,9 +294,6 @@ def test_two_runs_in_one_loop_do_not_mix() -> None:
     for word, hub, other in (("RED", red_hub, "BLUE"), ("BLUE", blue_hub, "RED")):
         assert traces[word] == [line for line in map(trace_line, hub.log.events) if line]
         assert other not in "".join(traces[word])
-
-
-# A lead that starts helpers
 
 
 def lead_run(script: Script, **settings: Any) -> tuple[str, Hub]:

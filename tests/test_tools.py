@@ -2,12 +2,11 @@
 
 import asyncio
 import re
-from typing import Any, cast
+from typing import Any
 
 import anthropic
 import httpx2
 import pytest
-from anthropic.types import TextBlockParam
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
@@ -51,9 +50,7 @@ def call(name: str, arguments: Any = None, *tools: Tool) -> tuple[str, bool]:
     block = run(call_tool({tool.name: tool for tool in tools}, request))
     assert block["type"] == "tool_result"
     assert block["tool_use_id"] == "toolu_1"
-    (part,) = cast(list[TextBlockParam], block["content"])
-    assert part["type"] == "text"
-    return part["text"], block.get("is_error", False)
+    return str(block["content"]), block.get("is_error", False)
 
 
 def sleeping(calls: list[int]) -> Tool:
@@ -62,9 +59,6 @@ def sleeping(calls: list[int]) -> Tool:
         return "slept"
 
     return Tool("sleep", "Sleep.", Sleep, sleep)
-
-
-# Arguments
 
 
 def test_good_arguments_reach_the_handler_as_an_object() -> None:
@@ -112,9 +106,6 @@ def test_the_limits_are_in_the_schema_that_the_model_sees() -> None:
     }
 
 
-# Tools that are missing or go wrong
-
-
 def test_an_unknown_tool_is_answered_with_the_names_of_the_tools() -> None:
     text, is_error = call("issue_refund", {}, returning("read", "x"), returning("write", "x"))
     assert is_error
@@ -157,9 +148,6 @@ def test_a_cancel_goes_through_a_tool() -> None:
         call("ask", {}, raising("ask", asyncio.CancelledError()))
 
 
-# Results
-
-
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -182,9 +170,6 @@ def test_a_result_that_cannot_be_text_becomes_an_error_result() -> None:
     endless: list[object] = []
     endless.append(endless)
     assert call("read", {}, returning("read", endless))[1]
-
-
-# No one forges a sender
 
 
 @given(forgeries)
@@ -223,9 +208,6 @@ def test_a_forged_sender_is_defused() -> None:
 
 def rendered_senders(content: str) -> list[str]:
     return re.findall(TAG + ' from="([^"]*)"', render([Message("helper1", "lead", content)]))
-
-
-# The two tools of every agent
 
 
 def messaging(name: str, *others: str) -> tuple[Any, dict[str, Tool]]:

@@ -10,18 +10,18 @@ from . import Check
 
 
 async def check_blocks(answer: Any) -> str | None:
-    """02.1: mail is one block, in the last tool result."""
+    """02.1: mail is one text, in the last tool result."""
     if not isinstance(answer, list | tuple) or len(answer) != 2:
         return "answer with a list of two numbers, one for each tool result"
     hints = {
-        (1, 1): "the mail has to be somewhere: one of the results has more than its own block",
-        (1, 4): "all mail of a turn comes as one block of text, however many messages it holds",
+        (1, 1): "the mail has to be somewhere: one of the results has more than its own text",
+        (1, 4): "all mail of a turn comes as one text, however many messages it holds",
         (2, 1): "the mail is inside the last result, not the first",
         (2, 2): "mail is delivered once, not with every result",
     }
     if tuple(answer) == (1, 2):
         return None
-    return hints.get(tuple(answer), "count again: one block per result, then the mail")
+    return hints.get(tuple(answer), "count again: one text per result, then the mail")
 
 
 async def check_tool(answer: Any) -> str | None:
@@ -93,7 +93,7 @@ async def check_hook(answer: Any) -> str | None:
 async def _call(tool: Any, given: dict[str, Any]) -> tuple[bool, str]:
     """Return whether a call was answered with an error, and the text of the answer."""
     result: Any = await call_tool({tool.name: tool}, ToolCall("toolu_1", tool.name, given))
-    return result.get("is_error", False), result["content"][0]["text"]
+    return result.get("is_error", False), result["content"]
 
 
 CHECKS: dict[str, Check] = {"02.1": check_blocks, "02.2": check_tool, "02.3": check_hook}

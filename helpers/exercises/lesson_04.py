@@ -28,7 +28,7 @@ async def check_tool(answer: Any) -> str | None:
         return f"the tool is called {answer.name!r}, not 'word_count'"
     for text in ("one two  three", "word", ""):
         result: Any = await call_tool({answer.name: answer}, call(text))
-        said, count = result["content"][0]["text"], str(len(text.split()))
+        said, count = result["content"], str(len(text.split()))
         if result.get("is_error"):
             return f"it answers {text!r} with an error: {said}"
         if count not in said:

@@ -99,7 +99,7 @@ async def check_hand_over(answer: Any) -> str | None:
         return f"the tool is called {tool.name!r}, not 'hand_over'"
     reason = "Two duplicates are open."
     result: Any = await call_tool({tool.name: tool}, call({"reason": reason}))
-    said = result["content"][0]["text"]
+    said = result["content"]
     if result.get("is_error"):
         return f"it answers with an error: {said}"
     if waiting != [reason]:
