@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from anthropic import APIError, AsyncAnthropic, transform_schema
+from anthropic import AnthropicError, APIError, AsyncAnthropic, transform_schema
 from pydantic import BaseModel, Field, ValidationError
 
 from .agent import Agent, ask, run_agent, take_turns
 from .hub import Hub
-from .tools import Arguments, Tool, explain
+from .tools import Arguments, ProgramError, Tool, explain
 
 MODELS = {  # what each alias stands for, as of 2026-11-21; newer models may be out
     "haiku": "claude-haiku-5-5",
@@ -66,6 +66,10 @@ class Delegation:
             )
         except APIError as error:
             raise RuntimeError(f"{name} crashed: {error}") from error
+        except AnthropicError:
+            raise
+        except Exception as error:
+            raise ProgramError(f"{name} crashed: {type(error).__name__}: {error}") from error
         status = self.hub.boxes[name].status
         if status != "done" or not text:
             raise RuntimeError(f"{name} gave no answer: it ended {status}. Last words: {text}")

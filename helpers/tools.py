@@ -60,6 +60,10 @@ class ToolCall:
     input: Any
 
 
+class ProgramError(AnthropicError):
+    """A mistake in the program, for the person: `call_tool` lets it through to the cell."""
+
+
 def neutralise(text: str) -> str:
     """Return the text as valid UTF-8, every agent-message tag in it made harmless."""
     text = text.encode("utf-8", "replace").decode()

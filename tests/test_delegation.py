@@ -14,7 +14,7 @@ from helpers.delegation import MODELS, Delegation, Role, task_tool, work_and_ans
 from helpers.hub import Hub
 from helpers.replay import ReplayError
 from helpers.scripted import Answer, Failure, Reply, Script, scripted
-from helpers.tools import Tool
+from helpers.tools import ProgramError, Tool
 
 from .support import TAG, ended, in_turn, returning, run, settle, words
 
@@ -224,6 +224,14 @@ def test_one_crash_leaves_the_other_task_of_the_turn_alone() -> None:
     outcome = delegate(orchestrated([task("drafter"), task()], helper=helper))
     by_order = outcome.sent_by("orchestrator")[1]["messages"][-1]["content"]
     assert [result.get("is_error", False) for result in by_order] == [True, False]
+
+
+def test_a_mistake_in_the_program_reaches_the_person_and_not_the_model() -> None:
+    async def hook(step: Step, go: Go) -> Any:
+        return step.no_such_field  # type: ignore[attr-defined]
+
+    with pytest.raises(ProgramError, match="researcher1 crashed: AttributeError"):
+        delegate(orchestrated([task()]), hook=hook)
 
 
 def test_a_subagent_that_a_hook_ends_is_an_error_result_that_says_so() -> None:
