@@ -123,6 +123,18 @@ def test_lessons_are_linked_in_reading_order_and_listed_in_the_readme() -> None:
         assert f"(notebooks/{path.name})" in readme
 
 
+def test_the_readme_shows_a_run_of_notebook_03_as_it_is() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    picture = (ROOT / "notebooks" / "images" / "readme_run.svg").read_text(encoding="utf-8")
+    outputs = [out for cell in code_cells(read(LESSONS[3])) for out in cell.outputs]
+    pictures = ["".join(out.get("data", {}).get("image/svg+xml", "")) for out in outputs]
+    printed = [line for out in outputs for line in "".join(out.get("text", "")).splitlines()]
+    trace = re.findall(r"^  \[.+$", readme, re.MULTILINE)
+    assert picture.strip() in [shown.strip() for shown in pictures]
+    assert len(trace) >= 3
+    assert set(trace) <= set(printed)
+
+
 @pytest.mark.parametrize("path", notebook_paths(), ids=lambda path: path.stem)
 def test_images_are_local_exist_and_have_alt_text(path: Path) -> None:
     text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
