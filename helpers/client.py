@@ -52,8 +52,11 @@ async def connect(name: str, folder: Path = FOLDER) -> AsyncIterator[Session]:
     if mode not in MODES:
         raise ValueError(f"COOKBOOK_CLIENT is {mode!r}; it can be {', '.join(MODES)}")
     opened = _live() if mode == "live" else _replayed(name, folder, mode)
-    async with opened as session, stoppable():
-        yield session
+    try:
+        async with opened as session, stoppable():
+            yield session
+    except ReplayError as error:  # its message says it all; the way it took is the SDK's
+        raise error.with_traceback(None) from error.__cause__
 
 
 @asynccontextmanager
@@ -80,6 +83,14 @@ def _shorten(stop: BaseException) -> None:
         frame = frame.tb_next
     if frame:
         frame.tb_next = None
+
+
+def _pace() -> float:
+    pace = setting("COOKBOOK_PACE", "0")
+    try:
+        return float(pace)
+    except ValueError:
+        raise ValueError(f"COOKBOOK_PACE is {pace!r}; it is seconds, such as 0.3") from None
 
 
 @asynccontextmanager
@@ -121,7 +132,7 @@ def _client_over(replay: Replay) -> anthropic.AsyncAnthropic:
 @asynccontextmanager
 async def _replayed(name: str, folder: Path, mode: str) -> AsyncIterator[Session]:
     recording = load(folder / f"{name}.yaml")
-    replay = Replay(recording, mode, float(setting("COOKBOOK_PACE", "0")))
+    replay = Replay(recording, mode, _pace())
     client = _client_over(replay)
     body = asyncio.current_task()
     assert body is not None, "an `async with` block always runs in a task"

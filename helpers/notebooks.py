@@ -2,7 +2,7 @@
 
 Without a flag each notebook is executed on the recordings and its outcome printed. `--write` also
 saves the outputs, byte for byte the same each time. `--fill` plays hand-written replies through
-the notebooks and writes what was sent beside them. `--sync` copies helpers into their home cells.
+the notebooks, writes what was sent beside them, and runs all notebooks on that. `--sync` copies helpers into their home cells.
 """
 
 import argparse
@@ -164,6 +164,9 @@ def main() -> int:
         return 0
     mode = "fill" if options.fill else "recorded"
     outcomes = [run(path, mode, options.write) for path in paths]
+    if options.fill:
+        print("Filled in. Now every notebook is played on it, for two may share a recording:")
+        outcomes += [run(path, "recorded", write=False) for path in notebook_paths()]
     return 0 if all(outcomes) else 1
 
 

@@ -19,7 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks" / "recordings"
-FILL = "python -m helpers.notebooks --fill"
+FILL = ".venv/bin/python -m helpers.notebooks --fill"
 SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 SECRET_TEXT = re.compile(r"sk-ant-[A-Za-z0-9_-]+")
 

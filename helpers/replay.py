@@ -13,16 +13,7 @@ import anthropic
 import httpx2
 
 from .comparing import describe, differences, report
-from .recording import (
-    FILL,
-    ClockStep,
-    Exchange,
-    Recording,
-    answer,
-    save,
-    scrub,
-    speaker,
-)
+from .recording import FILL, ClockStep, Exchange, Recording, answer, save, scrub, speaker
 from .stepping import IdleProbe, VirtualClock
 
 MODEL_INFO = {
@@ -101,11 +92,10 @@ class Replay:
             raise
 
     def fail(self, error: ReplayError) -> None:
-        """Make this the outcome of the run: every request that waits, or comes later, raises it."""
+        """Make this the outcome of the run: who waits is stopped, and later requests raise it."""
         self.failure = self.failure or error
         for call in self._waiting.values():
-            if not call.reply.done():
-                call.reply.set_exception(self.failure)
+            call.reply.cancel()  # an exception would make each of them look guilty
         self.clock.changed.set()
 
     async def drive(self, body: asyncio.Task[Any]) -> None:
@@ -242,11 +232,15 @@ class Replay:
         same = [a for a in named if (self._exchanges[a, 1].sent or {}).get("messages") == opening]
         if self.mode == "fill" and name and not named:
             named = [name]  # an agent whose only call is cancelled has no reply in the file
-        others = [] if self.mode == "fill" else left
+        others = left if self.mode == "lenient" else []
         agent = next(iter([*same, *named, *others]), None)
         if agent is None:
-            file = self.recording.path.name
-            raise ReplayError(f"{file} has no conversation for {name or 'a prompt without a name'}")
+            who = name or "this one, which does not begin with an agent's name: You are NAME"
+            known = ", ".join(dict.fromkeys(agent for agent, _ in self._exchanges))
+            raise ReplayError(
+                f"{self.recording.path.name} has conversations for the system prompts of {known}, "
+                f"and none for {who}"
+            )
         self._conversations.append(Conversation(agent, asking=True))
         return self._conversations[-1]
 

@@ -12,10 +12,11 @@ import anthropic
 import httpx2
 
 from .client import Session, stoppable
-from .hub import Clock
+from .hub import Clock, one_line
 from .recording import Exchange, answer, speaker
 from .replay import MODEL_INFO
 from .stepping import VirtualClock, run_clock
+from .tools import ProgramError
 
 MODEL = "scripted"
 
@@ -43,8 +44,16 @@ Answer = str | Blocks | Reply | Failure | Exception
 Script = Callable[[str, int, dict[str, Any]], Answer | Awaitable[Answer]]
 
 
+FORMS = "It can be a text, blocks such as {'text': …} or {'tool': {…}}, a Reply, or a Failure."
+
+
+def _is_reply(reply: object) -> bool:
+    blocks = reply.blocks if isinstance(reply, Reply) else None
+    return blocks is not None and all(isinstance(b, dict) and len(b) == 1 for b in blocks)
+
+
 class ScriptedTransport(httpx2.AsyncBaseTransport):
-    """Stands where the network would be. A script's exception is raised as the network's own."""
+    """Stands where the network would be. An exception that is returned is the network's own."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
@@ -55,20 +64,30 @@ class ScriptedTransport(httpx2.AsyncBaseTransport):
         body = json.loads(await request.aread())
         agent = speaker(body) or "agent"
         turn = 1 + sum(message["role"] == "assistant" for message in body["messages"])
-        reply = self._script(agent, turn, body)
-        if inspect.isawaitable(reply):
-            reply = await reply
+        reply = await self._reply(agent, turn, body)
         if isinstance(reply, Exception):
             raise reply
         if isinstance(reply, Failure):
             error = {"type": "error", "error": {"type": reply.kind, "message": reply.kind}}
             return httpx2.Response(reply.status, json=error, headers=reply.headers)
-        if isinstance(reply, str):
-            reply = [{"text": reply}]
-        if isinstance(reply, list):
-            reply = Reply(reply)
         exchange = Exchange(agent, turn, reply.blocks, reply.stop_reason, reply.usage)
         return httpx2.Response(200, json=answer(exchange, body))
+
+    async def _reply(self, agent: str, turn: int, body: Any) -> Reply | Failure | Exception:
+        """Return what the script says. ProgramError: the script itself is wrong."""
+        try:
+            reply = self._script(agent, turn, body)
+            reply = await reply if inspect.isawaitable(reply) else reply
+        except anthropic.AnthropicError:
+            raise
+        except Exception as error:
+            why = f"the script failed on turn {turn} of {agent}: {type(error).__name__}: {error}"
+            raise ProgramError(why) from error
+        blocks = [{"text": reply}] if isinstance(reply, str) else reply
+        reply = Reply(blocks) if isinstance(blocks, list) else blocks
+        if isinstance(reply, Failure | Exception) or _is_reply(reply):
+            return reply
+        raise ProgramError(f"the script gave {one_line(reply)} for turn {turn} of {agent}. {FORMS}")
 
 
 @asynccontextmanager

@@ -76,10 +76,11 @@ async def crew(client: AsyncAnthropic, hub: Hub) -> AsyncIterator[Crew]:
                 yield team
                 team.stop(list(team.tasks), "dismissed")
             finally:
-                team.stop(list(team.tasks), "killed")
+                team.stop(list(team.tasks), "killed")  # after an error; no one else is alive
                 beat.cancel()
     except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+        first = errors.exceptions[0]
+        raise first from first.__cause__
 
 
 async def run_team(

@@ -103,7 +103,7 @@ def explain(error: ValidationError) -> str:
 
 
 async def call_tool(tools: Mapping[str, Tool], call: ToolCall) -> ToolResultBlockParam:
-    """Run one call and return its result block; whatever goes wrong becomes an error result."""
+    """Run one call; return its result block, an error if it failed. ProgramError: our own bug."""
     tool = tools.get(call.name)
     if tool is None:
         names = ", ".join(tools) or "none"
@@ -136,7 +136,7 @@ def messaging_tools(hub: Hub, name: str, deadline: float = 60.0) -> list[Tool]:
         Tool(
             "send_message",
             "Send a message to one or more other agents, by name. They get it with their next tool "
-            "result. No one but you reads the plain text of your turn: this is the only way out.",
+            "result. They do not see what else you write; whoever started you gets your last text.",
             SendMessage,
             send_message,
         ),

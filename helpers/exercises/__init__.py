@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import pkgutil
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,11 +10,10 @@ Check = Callable[[Any], Awaitable[str | None]]
 SECONDS = 5.0
 
 
-def find(name: str) -> Check:
-    """Return the check of an exercise such as "01.1". KeyError: there is none."""
-    lesson = importlib.import_module(f".lesson_{name[:2]}", __package__)
-    checks: dict[str, Check] = lesson.CHECKS
-    return checks[name]
+def checks() -> dict[str, Check]:
+    """Return the checks of all exercises, by names such as "01.1"."""
+    modules = sorted(module.name for module in pkgutil.iter_modules(__path__, f"{__name__}."))
+    return {n: c for m in modules for n, c in importlib.import_module(m).CHECKS.items()}
 
 
 async def check(name: str, answer: Any = None) -> None:
@@ -21,13 +21,17 @@ async def check(name: str, answer: Any = None) -> None:
 
     A check returns None when the answer is right, or one sentence that says what is wrong. What
     an answer raises, or that it does not come back within five seconds, counts as wrong.
+    ValueError: there is no such exercise.
     """
+    known = checks()
+    if name not in known:
+        raise ValueError(f"there is no exercise {name!r}; there are {', '.join(known)}")
     if answer is None or answer is ...:
         print(f"{name}: not yet")
         return
     try:
         async with asyncio.timeout(SECONDS):
-            problem = await find(name)(answer)
+            problem = await known[name](answer)
     except TimeoutError:
         problem = f"it did not come back within {SECONDS:g} seconds"
     except Exception as error:

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 from typing import Any
 
-from ..hub import Hub, Mailbox
+from ..hub import Hub, Mailbox, end_agent
 from . import Check
 
 MANY = 200  # look-ups of a mailbox after which an answer is polling
@@ -29,11 +29,13 @@ def team(*ended: str) -> Hub:
     for name in ("lead", "helper1", "helper2", "helper3"):
         hub.register(name)
     for name in ended:
-        hub.boxes[name].status = "done"
+        end_agent(hub, name, "done")
     return hub
 
 
 async def check_broadcast(answer: Any) -> str | None:
+    if not callable(answer):
+        return "answer with the function itself: its name, without brackets"
     hub = team("helper3")
     fates = answer(hub, "helper1", "Lunch?")
     refused = [message.recipient for message, _ in hub.dead_letters]
@@ -97,7 +99,7 @@ async def check_nobody_left(answer: Any) -> str | None:
     hub = team()
     hub.post("helper1", ["lead"], "I am helper1")
     for name in ("helper1", "helper2", "helper3"):
-        hub.boxes[name].status = "done"
+        end_agent(hub, name, "done")
     try:
         got = await answer(hub, "lead", ["helper1", "helper2"])
     except RuntimeError:

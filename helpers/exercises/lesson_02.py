@@ -1,5 +1,6 @@
 """Checks of the exercises in notebook 02, an agent with a mailbox."""
 
+import inspect
 from typing import Any
 
 from ..agent import Hook, run_agent
@@ -30,6 +31,10 @@ async def check_tool(answer: Any) -> str | None:
         return "answer with a Tool: Tool(name, description, arguments, handler)"
     if answer.name != "book_table":
         return f"the tool should be called book_table, not {answer.name}"
+    if not answer.description.strip():
+        return "its description is empty; that is all the model knows of it"
+    if not inspect.iscoroutinefunction(answer.handler):
+        return "its handler has to be an async function"
     for people in (1, 12):
         error, text = await _call(answer, {"people": people})
         if error:
@@ -69,8 +74,8 @@ async def look_once(hook: Hook) -> str:
 
 async def check_hook(answer: Any) -> str | None:
     """02.3: a hook that notes each step and lets it go."""
-    if not callable(answer):
-        return "answer with the function diary_hook itself"
+    if not callable(answer) or len(inspect.signature(answer).parameters) != 1:
+        return "answer with the function diary_hook itself, not with diary_hook(…)"
     diary: list[tuple[str, str]] = []
     hook = answer(diary)
     if not callable(hook):
@@ -78,6 +83,9 @@ async def check_hook(answer: Any) -> str | None:
 
     async def spied(step: Any, go: Any) -> Any:
         given = await hook(step, go)
+        if inspect.iscoroutine(given):
+            given.close()
+            raise ValueError("the hook gives back a call that never ran: `return await go()`")
         if given is None:
             raise ValueError("the hook gives back nothing: `return await go()`")
         return given

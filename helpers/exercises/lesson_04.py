@@ -54,7 +54,11 @@ def helped(agent: str, turn: int, request: dict[str, Any]) -> Answer:
 
 async def check_tools_of(answer: Any) -> str | None:
     hub = Hub(show=None)
-    tools = answer(hub, "helper1")
+    for name in ("lead", "helper7"):
+        hub.register(name)
+    tools = answer(hub, "helper7")
+    if isinstance(tools, list) and any(tool is ... or isinstance(tool, list) for tool in tools):
+        return "one of the tools is ... or a list: solve 04.2 first, and unpack a list with *"
     if not isinstance(tools, list) or not all(hasattr(tool, "name") for tool in tools):
         return "it should return a list of tools"
     names = {tool.name for tool in tools}
@@ -63,6 +67,11 @@ async def check_tools_of(answer: Any) -> str | None:
             return f"a helper has no {name}"
     if "sleep" in names:
         return "a helper can still sleep"
+    note = {"recipient_ids": ["lead"], "content": "Done."}
+    await call_tool({tool.name: tool for tool in tools}, ToolCall("toolu_1", "send_message", note))
+    senders = [message.sender for message in hub.boxes["lead"].inbox]
+    if senders != ["helper7"]:
+        return f"a message of helper7 came in from {senders}: the name is given, use it"
     async with scripted(helped) as session:
         hub = Hub(session.clock, show=None)
         await run_lead(session.client, hub, "Count.", model=session.model, tools_of=answer)
