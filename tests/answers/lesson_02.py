@@ -1,0 +1,104 @@
+"""Answers to the exercises of notebook 02, right and wrong ones."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from helpers.agent import Go, Hook, Step
+from helpers.tools import Arguments, NoArguments, Tool
+
+Diary = list[tuple[str, str]]
+
+
+class Table(Arguments):
+    people: int = Field(ge=1, le=12)
+
+
+class AnyTable(Arguments):
+    people: int
+
+
+class LooseTable(BaseModel):
+    people: int = Field(ge=1, le=12)
+
+
+class SmallTable(Arguments):
+    people: int = Field(ge=1, le=8)
+
+
+async def book(arguments: Table) -> str:
+    return f"booked for {arguments.people}"
+
+
+async def book_silently(arguments: Table) -> str:
+    return "booked"
+
+
+def table(arguments: Any = Table, handler: Any = book, acts: bool = True) -> Tool:
+    return Tool("book_table", "Book a table.", arguments, handler, acts=acts)
+
+
+def diary_hook(diary: Diary) -> Hook:
+    async def hook(step: Step, go: Go) -> Any:
+        diary.append((step.kind, step.name))
+        return await go()
+
+    return hook
+
+
+def swallowing(diary: Diary) -> Hook:
+    async def hook(step: Step, go: Go) -> Any:
+        diary.append((step.kind, step.name))
+        await go()
+
+    return hook
+
+
+def not_noting(diary: Diary) -> Hook:
+    async def hook(step: Step, go: Go) -> Any:
+        return await go()
+
+    return hook
+
+
+def noting_names(diary: Diary) -> Hook:
+    async def hook(step: Step, go: Go) -> Any:
+        diary.append((step.agent, step.kind))
+        return await go()
+
+    return hook
+
+
+def no_hook_at_all(diary: Diary) -> None:
+    return None
+
+
+RIGHT: list[tuple[str, Any]] = [
+    ("02.1", [1, 2]),
+    ("02.1", (1, 2)),
+    ("02.2", table()),
+    ("02.3", diary_hook),
+]
+
+WRONG: list[tuple[str, Any, str]] = [
+    ("02.1", [1, 1], "the mail has to be somewhere"),
+    ("02.1", [1, 4], "comes as one text"),
+    ("02.1", [2, 1], "the last result, not the first"),
+    ("02.1", [2, 2], "delivered once"),
+    ("02.1", (5, 7), "count again"),
+    ("02.1", 2, "a list of two numbers"),
+    ("02.2", book, "answer with a Tool"),
+    ("02.2", Tool("table", "Book.", Table, book), "should be called book_table, not table"),
+    ("02.2", table(NoArguments), "it refused 1 people: bad arguments"),
+    ("02.2", table(SmallTable), "it refused 12 people"),
+    ("02.2", table(handler=book_silently), "does not hold the number: booked"),
+    ("02.2", table(AnyTable), "it took a table for 0"),
+    ("02.2", table(LooseTable), "an argument that it does not know"),
+    ("02.2", table(acts=False), "acts=True"),
+    ("02.3", "a diary", "answer with the function diary_hook"),
+    ("02.3", no_hook_at_all, "should return a hook"),
+    ("02.3", swallowing, "return await go()"),
+    ("02.3", not_noting, "and it is []"),
+    ("02.3", noting_names, "('helper1', 'model_call')"),
+    ("02.3", diary_hook([]), "TypeError"),
+]

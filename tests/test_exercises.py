@@ -1,0 +1,65 @@
+"""The checks of the exercises tell right answers from wrong ones, and say what is wrong."""
+
+import asyncio
+import pkgutil
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from helpers import exercises
+
+from .answers import lesson_00, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06
+
+LESSONS = (lesson_00, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06)
+RIGHT: list[tuple[str, Any]] = [case for lesson in LESSONS for case in lesson.RIGHT]
+WRONG: list[tuple[str, Any, str]] = [case for lesson in LESSONS for case in lesson.WRONG]
+
+
+def names() -> list[str]:
+    """Return the names of all exercises that have a check, such as "01.1"."""
+    found = pkgutil.iter_modules(exercises.__path__, f"{exercises.__name__}.")
+    return [name for module in found for name in import_module(module.name).CHECKS]
+
+
+def label(name: str, answer: Any, *words: str) -> str:
+    return "-".join((name, getattr(answer, "__name__", type(answer).__name__), *words))
+
+
+def verdict(capsys: pytest.CaptureFixture[str], name: str, answer: Any) -> str:
+    asyncio.run(exercises.check(name, answer))
+    return capsys.readouterr().out.removesuffix("\n")
+
+
+def test_every_exercise_has_right_and_wrong_answers() -> None:
+    assert {name for name, _ in RIGHT} == set(names())
+    assert {name for name, _, _ in WRONG} == set(names())
+
+
+@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("nothing", [None, ...], ids=repr)
+def test_nothing_is_not_yet(capsys: pytest.CaptureFixture[str], name: str, nothing: Any) -> None:
+    assert verdict(capsys, name, nothing) == f"{name}: not yet"
+
+
+@pytest.mark.parametrize(("name", "answer", "words"), WRONG, ids=[label(*case) for case in WRONG])
+def test_a_wrong_answer_hears_what_is_wrong(
+    capsys: pytest.CaptureFixture[str], name: str, answer: Any, words: str
+) -> None:
+    start, said = f"{name}: not yet: ", verdict(capsys, name, answer)
+    assert said.startswith(start)
+    assert words in said.removeprefix(start)
+
+
+@pytest.mark.parametrize(("name", "answer", "words"), lesson_00.WRONG)
+def test_lesson_00_says_these_words_only(
+    capsys: pytest.CaptureFixture[str], name: str, answer: Any, words: str
+) -> None:
+    assert verdict(capsys, name, answer) == f"{name}: not yet: {words}"
+
+
+@pytest.mark.parametrize(("name", "answer"), RIGHT, ids=[label(*case) for case in RIGHT])
+def test_a_right_answer_is_right(
+    capsys: pytest.CaptureFixture[str], name: str, answer: Any
+) -> None:
+    assert verdict(capsys, name, answer) == f"{name}: right"
