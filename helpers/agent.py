@@ -86,12 +86,14 @@ async def together(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     """Await all side by side and return their results; the first error stops the others."""
     if len(coroutines) < 2:
         return [await coroutine for coroutine in coroutines]
+    failure = None
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(coroutine) for coroutine in coroutines]
     except BaseExceptionGroup as errors:
-        first = errors.exceptions[0]
-        raise first from first.__cause__
+        failure = errors.exceptions[0]
+    if failure:
+        raise failure
     return [task.result() for task in tasks]
 
 

@@ -61,24 +61,24 @@ async def connect(name: str, folder: Path = FOLDER) -> AsyncIterator[Session]:
 
 @asynccontextmanager
 async def stoppable() -> AsyncIterator[None]:
-    """Let the stop button take effect at once, and show the reader's own line alone.
+    """Let the stop button take effect at once; show a stop or a ReplayError by the cell alone.
 
     A crew has a heartbeat of its own; a lone agent and a case have this one.
     """
     beat = asyncio.create_task(heartbeat())
     try:
         yield
-    except (asyncio.CancelledError, KeyboardInterrupt) as stop:
-        _shorten(stop)
+    except (asyncio.CancelledError, KeyboardInterrupt, ReplayError) as error:
+        _shorten(error)
         raise
     finally:
         beat.cancel()
         await asyncio.gather(beat, return_exceptions=True)
 
 
-def _shorten(stop: BaseException) -> None:
-    """Cut a stop's traceback below the first line outside this package: the rest is the SDK's."""
-    frame = stop.__traceback__
+def _shorten(error: BaseException) -> None:
+    """Cut a traceback below the first line outside this package: the other 100 are the SDK's."""
+    frame = error.__traceback__
     while frame and Path(frame.tb_frame.f_code.co_filename).parent == HERE:
         frame = frame.tb_next
     if frame:

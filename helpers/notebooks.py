@@ -2,7 +2,8 @@
 
 Without a flag each notebook is executed on the recordings and its outcome printed. `--write` also
 saves the outputs, byte for byte the same each time. `--fill` plays hand-written replies through
-the notebooks, writes what was sent beside them, and runs all notebooks on that. `--sync` copies helpers into their home cells.
+the notebooks, writes what was sent beside them, and runs all notebooks on that. `--sync` copies
+helpers into their home cells.
 """
 
 import argparse

@@ -69,6 +69,7 @@ async def crew(client: AsyncAnthropic, hub: Hub) -> AsyncIterator[Crew]:
 
     An error of one agent stops the others and is raised as it is, not as a group.
     """
+    failure = None
     try:
         async with asyncio.TaskGroup() as group:
             team, beat = Crew(client, hub, group), group.create_task(heartbeat())
@@ -79,8 +80,9 @@ async def crew(client: AsyncAnthropic, hub: Hub) -> AsyncIterator[Crew]:
                 team.stop(list(team.tasks), "killed")  # after an error; no one else is alive
                 beat.cancel()
     except BaseExceptionGroup as errors:
-        first = errors.exceptions[0]
-        raise first from first.__cause__
+        failure = errors.exceptions[0]
+    if failure:  # raised out here it does not carry the group along, which Jupyter can't show
+        raise failure
 
 
 async def run_team(

@@ -1,8 +1,6 @@
 """The checks of the exercises tell right answers from wrong ones, and say what is wrong."""
 
 import asyncio
-import pkgutil
-from importlib import import_module
 from typing import Any
 
 import pytest
@@ -16,12 +14,6 @@ RIGHT: list[tuple[str, Any]] = [case for lesson in LESSONS for case in lesson.RI
 WRONG: list[tuple[str, Any, str]] = [case for lesson in LESSONS for case in lesson.WRONG]
 
 
-def names() -> list[str]:
-    """Return the names of all exercises that have a check, such as "01.1"."""
-    found = pkgutil.iter_modules(exercises.__path__, f"{exercises.__name__}.")
-    return [name for module in found for name in import_module(module.name).CHECKS]
-
-
 def label(name: str, answer: Any, *words: str) -> str:
     return "-".join((name, getattr(answer, "__name__", type(answer).__name__), *words))
 
@@ -32,11 +24,27 @@ def verdict(capsys: pytest.CaptureFixture[str], name: str, answer: Any) -> str:
 
 
 def test_every_exercise_has_right_and_wrong_answers() -> None:
-    assert {name for name, _ in RIGHT} == set(names())
-    assert {name for name, _, _ in WRONG} == set(names())
+    assert {name for name, _ in RIGHT} == set(exercises.checks())
+    assert {name for name, _, _ in WRONG} == set(exercises.checks())
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", ["1.1", "03.9", ""])
+def test_an_unknown_exercise_is_an_error_that_lists_the_known_ones(name: str) -> None:
+    with pytest.raises(ValueError, match=f"no exercise '{name}'; there are 00.1, 01.1"):
+        asyncio.run(exercises.check(name, 1))
+
+
+def test_an_answer_that_does_not_come_back_is_told_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def forever(hub: Any, name: str, senders: list[str]) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(exercises, "SECONDS", 0.01)
+    assert "did not come back within" in verdict(capsys, "01.2", forever)
+
+
+@pytest.mark.parametrize("name", exercises.checks())
 @pytest.mark.parametrize("nothing", [None, ...], ids=repr)
 def test_nothing_is_not_yet(capsys: pytest.CaptureFixture[str], name: str, nothing: Any) -> None:
     assert verdict(capsys, name, nothing) == f"{name}: not yet"

@@ -1,6 +1,7 @@
 """Replaying: the same run each time, and a word on it when the run and its recording disagree."""
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -464,11 +465,11 @@ def test_a_real_wait_that_ends_is_not_stuck(stage: Stage) -> None:
     assert stage.play(body) == "I am Bob."
 
 
-def test_a_failure_fails_everyone_who_waits_and_everyone_after(stage: Stage) -> None:
+def test_a_failure_stops_everyone_who_waits_and_fails_everyone_after(stage: Stage) -> None:
     async def body(session: Session) -> None:
         calls = [ask(session, "bob"), ask(session, "ann", "Who else?")]
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
-        assert all(isinstance(outcome, ReplayError) for outcome in outcomes)
+        assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError, ReplayError]
         with pytest.raises(ReplayError, match="Who else"):
             await ask(session, "bob")
         seen.append(True)
@@ -632,6 +633,40 @@ def test_lenient_says_where_the_replies_end(stage: Stage) -> None:
 
     stage.play(pair, "fill", PAIR)
     assert "carl" in stage.fails(body, "lenient")
+
+
+def test_a_prompt_that_names_no_agent_is_told_how_one_begins(stage: Stage) -> None:
+    stage.play(pair, "fill", PAIR)
+    for system, words in (("You lead two agents.", "You are NAME"), ("You are Eve.", "for Eve")):
+
+        async def body(session: Session, system: str = system) -> None:
+            messages: Any = [{"role": "user", "content": "Who are you?"}]
+            await session.client.messages.create(
+                model=session.model, max_tokens=9, system=system, messages=messages
+            )
+
+        message = stage.fails(body)
+        assert words in message
+        assert "system prompts of ann, bob" in message
+
+
+def test_an_error_of_the_replay_shows_the_cell_and_not_the_sdk(stage: Stage) -> None:
+    async def cell() -> list[str]:
+        try:
+            async with connect("team", stage.folder) as session:
+                await ask(session, "ann", "Who else?")
+        except ReplayError as error:
+            return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+        return []
+
+    stage.play(pair, "fill", PAIR)
+    assert run(cell()) == ["cell"]
+
+
+def test_a_pace_that_is_no_number_is_named(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COOKBOOK_PACE", "fast")
+    with pytest.raises(ValueError, match="COOKBOOK_PACE is 'fast'; it is seconds"):
+        stage.play(pair, "recorded", PAIR)
 
 
 def test_an_unknown_mode_is_answered_with_the_modes(stage: Stage) -> None:

@@ -35,6 +35,11 @@ def reworded(block: dict[str, Any]) -> dict[str, Any]:
         return dict(other_words(block))
 
 
+def copy_of_the_series(folder: Path) -> None:
+    for name in ("helpers", "knowledge", "notebooks"):
+        shutil.copytree(ROOT / name, folder / name)
+
+
 def run(folder: Path, *arguments: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "helpers.notebooks", *arguments],
@@ -49,8 +54,7 @@ def run(folder: Path, *arguments: str) -> None:
 
 
 def test_no_cell_hangs_on_the_words_of_a_recording(tmp_path: Path) -> None:
-    for name in ("helpers", "knowledge", "notebooks"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+    copy_of_the_series(tmp_path)
     for path in (tmp_path / "notebooks" / "recordings").glob("*.yaml"):
         recording = load(path)
         for step in recording.steps:
@@ -59,6 +63,16 @@ def test_no_cell_hangs_on_the_words_of_a_recording(tmp_path: Path) -> None:
         save(recording)
     run(tmp_path, "--fill")
     run(tmp_path)
+
+
+def test_filling_in_fails_when_two_notebooks_send_different_things_to_one_recording(
+    tmp_path: Path,
+) -> None:
+    copy_of_the_series(tmp_path)
+    lesson = tmp_path / "notebooks" / "03_fixed_team.ipynb"
+    lesson.write_text(lesson.read_text("utf-8").replace("a designer.", "a painter."), "utf-8")
+    with pytest.raises(AssertionError, match=r"FAILED  notebooks/00_start_here\.ipynb"):
+        run(tmp_path, "--fill")
 
 
 @pytest.mark.parametrize("path", notebook_paths(), ids=lambda path: path.parent.name + path.stem)

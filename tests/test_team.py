@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import anthropic
+import httpx2
 import pytest
 
 from helpers.agent import Go, Step
@@ -176,6 +177,14 @@ def test_an_error_of_the_program_is_raised_plainly_whoever_makes_it(culprit: str
     assert isinstance(error, ReplayError)
     assert hub.boxes[culprit].status == "crashed"
     assert_ended_once(hub)
+
+
+def test_an_error_keeps_its_cause_on_the_way_out_of_a_crew() -> None:
+    refused = httpx2.ConnectError("refused")
+    error, _ = team(lambda agent, *_: refused if agent == "lead" else [WAIT])
+    assert isinstance(error, anthropic.APIConnectionError)
+    assert error.__cause__ is refused
+    assert not isinstance(error.__context__, BaseExceptionGroup)
 
 
 def test_two_members_of_one_name_are_refused_and_nothing_runs_on() -> None:

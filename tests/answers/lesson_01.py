@@ -22,6 +22,10 @@ def without_fates(hub: Hub, sender: str, content: str) -> None:
     broadcast(hub, sender, content)
 
 
+def to_living(hub: Hub, sender: str, content: str) -> dict[str, str]:
+    return hub.post(sender, [name for name in hub.living if name != sender], content)
+
+
 def broadcast(hub: Hub, sender: str, content: str) -> dict[str, str]:
     others = [name for name in hub.boxes if hub.alive(name) and name != sender]
     return hub.post(sender, others, content)
@@ -81,7 +85,7 @@ def not_a_coroutine(hub: Hub, name: str, senders: list[str]) -> dict[str, str]:
     return {message.sender: message.content for message in hub.drain(name)}
 
 
-RIGHT: list[tuple[str, Any]] = [("01.1", broadcast), ("01.2", collect)]
+RIGHT: list[tuple[str, Any]] = [("01.1", broadcast), ("01.1", to_living), ("01.2", collect)]
 
 WRONG: list[tuple[str, Any, str]] = [
     ("01.1", to_all, "the sender is among the recipients"),

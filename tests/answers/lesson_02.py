@@ -30,6 +30,10 @@ async def book(arguments: Table) -> str:
     return f"booked for {arguments.people}"
 
 
+def book_at_once(arguments: Table) -> str:
+    return f"booked for {arguments.people}"
+
+
 async def book_silently(arguments: Table) -> str:
     return "booked"
 
@@ -42,6 +46,14 @@ def diary_hook(diary: Diary) -> Hook:
     async def hook(step: Step, go: Go) -> Any:
         diary.append((step.kind, step.name))
         return await go()
+
+    return hook
+
+
+def not_awaited(diary: Diary) -> Hook:
+    async def hook(step: Step, go: Go) -> Any:
+        diary.append((step.kind, step.name))
+        return go()
 
     return hook
 
@@ -100,5 +112,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("02.3", swallowing, "return await go()"),
     ("02.3", not_noting, "and it is []"),
     ("02.3", noting_names, "('helper1', 'model_call')"),
-    ("02.3", diary_hook([]), "TypeError"),
+    ("02.3", diary_hook([]), "the function diary_hook itself"),
+    ("02.3", not_awaited, "never ran"),
+    ("02.2", table(handler=book_at_once), "an async function"),
+    ("02.2", Tool("book_table", " ", Table, book, acts=True), "description is empty"),
 ]

@@ -47,7 +47,12 @@ async def kills_the_other(client: Any, hub: Hub, model: str, names: list[str]) -
         return done.pop().result()
 
 
-RIGHT: list[tuple[str, Any]] = [("03.1", [*TEAM, CY]), ("03.2", {"c", "d"}), ("03.3", race)]
+RIGHT: list[tuple[str, Any]] = [
+    ("03.1", [*TEAM, CY]),
+    ("03.2", {"c", "d"}),
+    ("03.2", {"C", "D"}),
+    ("03.3", race),
+]
 
 WRONG: list[tuple[str, Any, str]] = [
     ("03.1", "Cy", "a list of members"),
@@ -57,8 +62,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("03.1", [TEAM[0], CY, CY, CY], "the names should be"),
     ("03.1", [TEAM[0], ADA, Member("helper2", "You wait."), CY], "still Bo"),
     ("03.1", [*TEAM, Member("helper3", "You are a tester.")], "who it is"),
-    ("03.1", [*TEAM, Member("helper3", "You are Cy. Wait.")], "to introduce"),
-    ("03.1", [*TEAM, Member("helper3", "You are Cy. Introduce yourself.")], "to wait"),
+    ("03.1", [TEAM, CY], "unpack it with a star"),
     ("03.2", "c", "a set of letters"),
     ("03.2", {"a", "c", "d"}, "a can happen"),
     ("03.2", {"b", "d"}, "b can happen"),

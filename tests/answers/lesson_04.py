@@ -53,6 +53,18 @@ def can_sleep(hub: Hub, name: str) -> list[Tool]:
     return [tool(), *helper_tools(hub, name)]
 
 
+def one_name_for_all(hub: Hub, name: str) -> list[Tool]:
+    return [tool(), *messaging_tools(hub, "helper1")]
+
+
+def packed(hub: Hub, name: str) -> list[Any]:
+    return [tool(), messaging_tools(hub, name)]
+
+
+def unsolved(hub: Hub, name: str) -> list[Any]:
+    return [..., *messaging_tools(hub, name)]
+
+
 def no_mail(hub: Hub, name: str) -> list[Tool]:
     return [tool()]
 
@@ -90,4 +102,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("04.3", no_mail, "no send_message"),
     ("04.3", no_count, "no word_count"),
     ("04.3", broken_count, "word_count failed"),
+    ("04.3", one_name_for_all, "came in from"),
+    ("04.3", packed, "unpack a list"),
+    ("04.3", unsolved, "solve 04.2 first"),
 ]

@@ -1,0 +1,56 @@
+"""Scripted agents: a mistake in the script is told as one, not as an error of the network."""
+
+from typing import Any
+
+import anthropic
+import httpx2
+import pytest
+
+from helpers.scripted import Answer, Failure, Reply, Script, scripted
+from helpers.tools import ProgramError
+
+from .support import run
+
+
+def ask(script: Script) -> anthropic.types.Message:
+    async def scenario() -> anthropic.types.Message:
+        async with scripted(script) as session:
+            return await session.client.messages.create(
+                model=session.model,
+                max_tokens=10,
+                system="You are lead.",
+                messages=[{"role": "user", "content": "Begin."}],
+            )
+
+    return run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("answer", "kinds"),
+    [("Hi.", ["text"]), ([{"text": "Hi."}, {"look": {}}], ["text", "tool_use"]), (Reply(), [])],
+    ids=["text", "blocks", "reply"],
+)
+def test_a_script_gives_a_text_or_blocks_or_a_reply(answer: Answer, kinds: list[str]) -> None:
+    assert [block.type for block in ask(lambda *_: answer).content] == kinds
+
+
+def test_a_failure_and_a_returned_exception_are_the_api_s_and_the_network_s() -> None:
+    with pytest.raises(anthropic.InternalServerError):
+        ask(lambda *_: Failure(500))
+    with pytest.raises(anthropic.APIConnectionError):
+        ask(lambda *_: httpx2.ConnectError("refused"))
+
+
+def test_a_script_of_the_wrong_form_is_named_with_agent_and_turn() -> None:
+    one_argument: Any = lambda agent: "Hi."  # noqa: E731
+    with pytest.raises(ProgramError, match="failed on turn 1 of lead: TypeError"):
+        ask(one_argument)
+
+
+ODD: list[Any] = [None, 7, [{"text": "a", "look": {}}], ["Hi."]]
+
+
+@pytest.mark.parametrize("answer", [*ODD, *map(Reply, ODD[2:])], ids=repr)
+def test_a_reply_that_is_none_is_named_with_the_forms_it_can_have(answer: Any) -> None:
+    with pytest.raises(ProgramError, match=r"for turn 1 of lead\. It can be a text"):
+        ask(lambda *_: answer)
