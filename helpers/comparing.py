@@ -84,6 +84,7 @@ def report(file: str, exchange: Exchange, found: list[Difference]) -> str:
         lines.append(f"    sent:     {b}")
     if len(found) > 4:
         lines.append(f"  and {len(found) - 4} more fields")
-    lines.append("Three ways out: undo the change; write the recording again with")
-    lines.append(f"{FILL}; or set COOKBOOK_CLIENT=lenient and take the old replies.")
+    lines.append("Three ways out: undo the change; write what is sent now into the recording with")
+    lines.append(f"  {FILL} (from the folder of README.md);")
+    lines.append("or set COOKBOOK_CLIENT=lenient and take the old replies.")
     return "\n".join(lines)
