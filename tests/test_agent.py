@@ -86,6 +86,23 @@ def test_an_empty_reply_with_mail_waiting_appends_no_empty_turn() -> None:
     assert_acceptable(outcome.requests[1])
 
 
+def test_mail_with_half_a_surrogate_pair_is_delivered_as_valid_text() -> None:
+    outcome = solo([{"read": {}}], mail=["half \udcff"], tools=[returning("read", "seen")])
+    assert outcome.error is None
+    assert "half ?" in text_of(outcome.results()[0])
+
+
+def test_the_text_of_a_reply_is_all_its_text_blocks() -> None:
+    assert solo([{"text": "One, "}, {"text": "two."}]).text == "One, two."
+
+
+def test_the_log_has_who_sent_and_why_an_agent_ended() -> None:
+    outcome = solo([SEND], Failure(500))
+    (sent,), (end,) = outcome.events("message_sent"), outcome.events("agent_ended")
+    assert sent.agent == sent.data["message"].sender == "solo"
+    assert end.data["reason"].startswith("InternalServerError: ")
+
+
 def test_mail_that_comes_too_late_for_the_last_turn_is_a_dead_letter() -> None:
     outcome = solo("Done.", mail=["Wait!"], max_turns=1)
     assert outcome.status == "done"

@@ -221,6 +221,35 @@ def test_one_waiter_is_woken_when_the_last_one_at_work_ends() -> None:
     assert run(body()) == "nobody can send: b wait too"
 
 
+def test_an_end_wakes_a_waiter_that_came_after_the_one_who_ended() -> None:
+    async def body() -> str:
+        hub = quiet_hub("a", "b", "c")
+        waits = [asyncio.create_task(wait_for_mail(hub, name)) for name in ("b", "c")]
+        await settle()
+        end_agent(hub, "a", "done")
+        assert list(hub.living) == ["b", "c"]
+        woken = await waits[0]
+        waits[1].cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+        return woken
+
+    assert run(body()) == "nobody can send: c wait too"
+
+
+def test_an_end_wakes_nobody_while_another_agent_is_at_work() -> None:
+    async def body() -> None:
+        hub = quiet_hub("a", "b", "c")
+        wait = asyncio.create_task(wait_for_mail(hub, "a"))
+        await settle()
+        end_agent(hub, "b", "done")
+        await settle()
+        assert not wait.done()
+        wait.cancel()
+        await asyncio.gather(wait, return_exceptions=True)
+
+    run(body())
+
+
 def test_a_wait_cannot_bring_an_ended_agent_back_to_life() -> None:
     async def body() -> str:
         async with ticking() as clock:
@@ -292,10 +321,11 @@ def test_unread_mail_becomes_dead_letters_and_its_sender_hears_of_it() -> None:
     end_agent(hub, "b", "crashed")
     assert contents(m for m, _ in hub.dead_letters) == ["taken", "in the box"]
     assert all("crashed" in reason for _, reason in hub.dead_letters)
-    notices = contents(hub.drain("a"))
-    assert len(notices) == 2
-    assert "taken" in notices[0]
-    assert "in the box" in notices[1]
+    notices = hub.drain("a")
+    assert {notice.sender for notice in notices} == {"hub"}
+    first, second = contents(notices)
+    assert "taken" in first
+    assert "in the box" in second
 
 
 def test_mail_that_was_read_is_no_dead_letter() -> None:

@@ -361,12 +361,24 @@ def test_the_number_of_living_helpers_is_capped() -> None:
     assert_ended_once(hub)
 
 
+def test_helpers_started_at_different_times_are_all_listed_and_can_be_ended() -> None:
+    kill = {"kill_subagents": {"subagent_ids": ["helper1", "helper2"]}}
+    status: Answer = [{"get_status": {}}]
+    _, hub = lead_run(lead_does(status, [create(1)], [create(1)], status, [kill], [kill]))
+    before, after = results(hub, "get_status")
+    assert before == "(none)"
+    assert [line.split(":")[0] for line in after.splitlines()] == ["helper1", "helper2"]
+    killed, again = results(hub, "kill_subagents")
+    assert killed == "cancelled: helper1, helper2"
+    assert again == "none of them is an active helper of yours; active: none"
+
+
 def test_a_killed_helper_causes_no_notice_and_is_gone() -> None:
     kill = {"kill_subagents": {"subagent_ids": ["helper1", "helper1", "nobody", "lead"]}}
     _, hub = lead_run(lead_does([create(2)], [kill], [{"get_status": {}}], [kill]))
     killed, again = results(hub, "kill_subagents")
     assert killed == "cancelled: helper1; nobody (not active); lead (not active)"
-    assert again.startswith("none of them is an active helper")
+    assert again == "none of them is an active helper of yours; active: helper2"
     (status,) = results(hub, "get_status")
     assert status.startswith("helper1: killed\nhelper2: ")
     assert received(hub, "lead") == []
