@@ -79,7 +79,7 @@ class Agent:
             raise asyncio.CancelledError(f"{self.name} has ended: {self.box.status}")
 
 
-Work = Callable[[Agent], Awaitable[str]]
+Work = Callable[[Agent], Awaitable[str]]  # what an agent does: take turns, and what 05 adds
 
 
 async def together(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
@@ -93,7 +93,7 @@ async def together(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     except BaseExceptionGroup as errors:
         failure = errors.exceptions[0]
     if failure:
-        raise failure
+        raise failure from failure.__cause__
     return [task.result() for task in tasks]
 
 
@@ -105,7 +105,7 @@ async def ask(agent: Agent, turn: int, **extra: Any) -> Reply:
         "system": agent.system,
         "tools": [tool.param() for tool in agent.tools.values()],
         "messages": agent.messages,
-        "cache_control": {"type": "ephemeral"},
+        "cache_control": {"type": "ephemeral"},  # the API may reuse the unchanged beginning
         **extra,
     }
     log, step = agent.hub.log, Step(agent.name, turn, "model_call", agent.model, request)

@@ -15,6 +15,7 @@ from .hub import Clock
 from .recording import FOLDER, load
 from .replay import Replay, ReplayError, ReplayTransport
 from .team import heartbeat
+from .tools import ProgramError
 
 HERE = Path(__file__).parent
 ENV_FILE = HERE.resolve().parent / ".env"
@@ -61,14 +62,14 @@ async def connect(name: str, folder: Path = FOLDER) -> AsyncIterator[Session]:
 
 @asynccontextmanager
 async def stoppable() -> AsyncIterator[None]:
-    """Let the stop button take effect at once; show a stop or a ReplayError by the cell alone.
+    """Let the stop button take effect at once; show it, or a mistake, by the cell's line alone.
 
     A crew has a heartbeat of its own; a lone agent and a case have this one.
     """
     beat = asyncio.create_task(heartbeat())
     try:
         yield
-    except (asyncio.CancelledError, KeyboardInterrupt, ReplayError) as error:
+    except (asyncio.CancelledError, KeyboardInterrupt, ReplayError, ProgramError) as error:
         _shorten(error)
         raise
     finally:
@@ -149,6 +150,7 @@ async def _replayed(name: str, folder: Path, mode: str) -> AsyncIterator[Session
         cause = None if isinstance(error, asyncio.CancelledError | ReplayError) else error
         raise replay.failure from cause
     finally:
+        replay.clock.close()
         driver.cancel()
         await asyncio.gather(driver, return_exceptions=True)
         if replay.failure and body.cancelling():

@@ -238,8 +238,8 @@ class Replay:
             who = name or "this one, which does not begin with an agent's name: You are NAME"
             known = ", ".join(dict.fromkeys(agent for agent, _ in self._exchanges))
             raise ReplayError(
-                f"{self.recording.path.name} has conversations for the system prompts of {known}, "
-                f"and none for {who}"
+                f"{self.recording.path.name} has replies for the system prompts of {known}, and "
+                f"none for {who}. Others need scripted agents, or COOKBOOK_CLIENT=live."
             )
         self._conversations.append(Conversation(agent, asking=True))
         return self._conversations[-1]

@@ -113,6 +113,8 @@ async def scripted(
         async with stoppable():
             yield Session(client, clock, MODEL, "scripted", "scripted agents, no model")
     finally:
+        if isinstance(clock, VirtualClock):
+            clock.close()
         if driver:
             driver.cancel()
             await asyncio.gather(driver, return_exceptions=True)

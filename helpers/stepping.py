@@ -11,12 +11,14 @@ from .hub import Clock
 
 
 class VirtualClock(Clock):
-    """A clock that stands still until the replay fires its next timer."""
+    """A clock that stands still until its session fires the next timer, and is closed after it."""
 
     def __init__(self) -> None:
         self._now = 0.0
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
+        self._closed = False
+        self._sleepers: set[asyncio.Future[None]] = set()
         self.changed = asyncio.Event()
 
     def time(self) -> float:
@@ -25,9 +27,11 @@ class VirtualClock(Clock):
     async def sleep(self, seconds: float) -> None:
         done = asyncio.get_running_loop().create_future()
         timer = self._add(seconds, lambda: done.set_result(None))
+        self._sleepers.add(done)
         try:
             await done
         finally:
+            self._sleepers.discard(done)
             self._remove(timer)
 
     @asynccontextmanager
@@ -40,6 +44,12 @@ class VirtualClock(Clock):
             finally:
                 self._remove(timer)
 
+    def close(self) -> None:
+        """Cancel who still sleeps, and refuse later sleeps: nobody would ever wake them."""
+        self._closed = True
+        for sleeper in self._sleepers:
+            sleeper.cancel()
+
     def next(self) -> float | None:
         """Return when the next timer is due, or None."""
         return self._timers[0][0] if self._timers else None
@@ -50,6 +60,10 @@ class VirtualClock(Clock):
         callback()
 
     def _add(self, seconds: float, callback: Callable[[], Any]) -> tuple[float, int, Any]:
+        if self._closed:
+            raise RuntimeError(
+                "the session of this clock is over: use the clock of the one that runs"
+            )
         timer = (self._now + max(0.0, seconds), next(self._numbers), callback)
         heapq.heappush(self._timers, timer)
         self.changed.set()

@@ -49,6 +49,14 @@ class Crew:
                 raise
             return ""  # its starter has been told; the others go on
 
+    async def answer(self, name: str) -> str:
+        """Return an agent's last text once it is over; a stop meanwhile reaches all at once.
+
+        If its task were awaited, a stop would reach this agent alone, and its end wake others.
+        """
+        await asyncio.wait([self.tasks[name]])
+        return self.tasks[name].result()
+
     def stop(self, names: Sequence[str], status: str) -> list[asyncio.Task[str]]:
         """Give those still alive their final status and cancel their tasks; return the tasks."""
         for name in names:
@@ -73,16 +81,17 @@ async def crew(client: AsyncAnthropic, hub: Hub) -> AsyncIterator[Crew]:
     try:
         async with asyncio.TaskGroup() as group:
             team, beat = Crew(client, hub, group), group.create_task(heartbeat())
+            how = "killed"
             try:
                 yield team
-                team.stop(list(team.tasks), "dismissed")
+                how = "dismissed"
             finally:
-                team.stop(list(team.tasks), "killed")  # after an error; no one else is alive
+                team.stop(list(team.tasks), how)
                 beat.cancel()
     except BaseExceptionGroup as errors:
         failure = errors.exceptions[0]
     if failure:  # raised out here it does not carry the group along, which Jupyter can't show
-        raise failure
+        raise failure from failure.__cause__
 
 
 async def run_team(
@@ -97,7 +106,7 @@ async def run_team(
             starter = names[0] if member is not members[0] else None
             shared = {"model": model, "system": system, "task": member.task, **settings}
             team.start(member.name, starter, **shared)
-        return await team.tasks[names[0]]
+        return await team.answer(names[0])
 
 
 class CreateSubagents(Arguments):
@@ -224,4 +233,5 @@ async def run_lead(
     async with crew(client, hub) as team:
         helpers = Subagents(team, "lead", shared, tools_of, max_alive)
         tools = [*subagent_tools(helpers), *messaging_tools(hub, "lead")]
-        return await team.start("lead", system=LEAD_SYSTEM, task=task, tools=tools, **shared)
+        team.start("lead", system=LEAD_SYSTEM, task=task, tools=tools, **shared)
+        return await team.answer("lead")

@@ -647,7 +647,7 @@ def test_a_prompt_that_names_no_agent_is_told_how_one_begins(stage: Stage) -> No
 
         message = stage.fails(body)
         assert words in message
-        assert "system prompts of ann, bob" in message
+        assert "has replies for the system prompts of ann, bob" in message
 
 
 def test_an_error_of_the_replay_shows_the_cell_and_not_the_sdk(stage: Stage) -> None:

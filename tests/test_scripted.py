@@ -1,28 +1,60 @@
 """Scripted agents: a mistake in the script is told as one, not as an error of the network."""
 
+import asyncio
+import traceback
 from typing import Any
 
 import anthropic
 import httpx2
 import pytest
 
+from helpers.client import Session
 from helpers.scripted import Answer, Failure, Reply, Script, scripted
 from helpers.tools import ProgramError
 
 from .support import run
 
 
+async def hello(session: Session) -> anthropic.types.Message:
+    return await session.client.messages.create(
+        model=session.model,
+        max_tokens=10,
+        system="You are lead.",
+        messages=[{"role": "user", "content": "Begin."}],
+    )
+
+
 def ask(script: Script) -> anthropic.types.Message:
     async def scenario() -> anthropic.types.Message:
         async with scripted(script) as session:
-            return await session.client.messages.create(
-                model=session.model,
-                max_tokens=10,
-                system="You are lead.",
-                messages=[{"role": "user", "content": "Begin."}],
-            )
+            return await hello(session)
 
     return run(scenario())
+
+
+def test_a_mistake_shows_the_cell_and_not_the_sdk() -> None:
+    async def cell() -> list[str]:
+        try:
+            async with scripted(lambda *_: 7) as session:  # type: ignore[arg-type]
+                await hello(session)
+        except ProgramError as error:
+            return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+        return []
+
+    assert run(cell()) == ["cell"]
+
+
+def test_a_clock_whose_session_is_over_wakes_nobody_and_says_so() -> None:
+    async def scenario() -> None:
+        async with scripted(lambda *_: "Hi.") as session:
+            sleeper = asyncio.create_task(session.clock.sleep(1))
+            await asyncio.sleep(0)
+        await asyncio.wait([sleeper])
+        assert sleeper.cancelled()
+        with pytest.raises(RuntimeError, match="the session of this clock is over"):
+            await session.clock.sleep(1)
+
+    run(scenario())
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 Check = Callable[[Any], Awaitable[str | None]]
 SECONDS = 5.0
+PLAIN = "write `def`, not `async def`: nothing in it has to wait"
 
 
 def checks() -> dict[str, Check]:
@@ -34,6 +35,10 @@ async def check(name: str, answer: Any = None) -> None:
             problem = await known[name](answer)
     except TimeoutError:
         problem = f"it did not come back within {SECONDS:g} seconds"
+    except asyncio.CancelledError:
+        if asyncio.current_task().cancelling():  # type: ignore[union-attr]
+            raise  # the stop button
+        problem = "it asks for the result of a task that was cancelled; wait inside its block"
     except Exception as error:
         problem = f"it raised {type(error).__name__}: {error}"
     print(f"{name}: right" if problem is None else f"{name}: not yet: {problem}")

@@ -5,7 +5,7 @@ import inspect
 from typing import Any
 
 from ..hub import Hub, Mailbox, end_agent
-from . import Check
+from . import PLAIN, Check
 
 MANY = 200  # look-ups of a mailbox after which an answer is polling
 
@@ -36,6 +36,8 @@ def team(*ended: str) -> Hub:
 async def check_broadcast(answer: Any) -> str | None:
     if not callable(answer):
         return "answer with the function itself: its name, without brackets"
+    if inspect.iscoroutinefunction(answer):
+        return PLAIN
     hub = team("helper3")
     fates = answer(hub, "helper1", "Lunch?")
     refused = [message.recipient for message, _ in hub.dead_letters]
@@ -95,9 +97,10 @@ def wrong_answers(got: object) -> str | None:
 
 
 async def check_nobody_left(answer: Any) -> str | None:
-    """One of two senders has written, then all have ended."""
+    """One of two senders has written, after a stranger, then all have ended."""
     hub = team()
-    hub.post("helper1", ["lead"], "I am helper1")
+    for name in ("helper3", "helper1"):
+        hub.post(name, ["lead"], f"I am {name}")
     for name in ("helper1", "helper2", "helper3"):
         end_agent(hub, name, "done")
     try:

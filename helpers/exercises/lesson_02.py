@@ -7,7 +7,7 @@ from ..agent import Hook, run_agent
 from ..hub import Hub
 from ..scripted import Blocks, scripted
 from ..tools import NoArguments, Tool, ToolCall, call_tool
-from . import Check
+from . import PLAIN, Check
 
 
 async def check_blocks(answer: Any) -> str | None:
@@ -45,6 +45,9 @@ async def check_tool(answer: Any) -> str | None:
         error, _ = await _call(answer, {"people": people})
         if not error:
             return f"it took a table for {people}; Field(ge=…, le=…) sets limits"
+    told = str(answer.param()["input_schema"])
+    if "'minimum': 1" not in told or "'maximum': 12" not in told:
+        return "the limits are kept, but the model isn't told: put them into the arguments"
     if not (await _call(answer, {"people": 2, "smoking": True}))[0]:
         return "it took an argument that it does not know; is Arguments the base of its arguments?"
     return None if answer.acts else "booking changes the world: say so with acts=True"
@@ -76,6 +79,8 @@ async def check_hook(answer: Any) -> str | None:
     """02.3: a hook that notes each step and lets it go."""
     if not callable(answer) or len(inspect.signature(answer).parameters) != 1:
         return "answer with the function diary_hook itself, not with diary_hook(…)"
+    if inspect.iscoroutinefunction(answer):
+        return PLAIN
     diary: list[tuple[str, str]] = []
     hook = answer(diary)
     if not callable(hook):

@@ -1,12 +1,13 @@
 """Checks of notebook 04, subagents on demand."""
 
+import inspect
 from typing import Any
 
 from ..hub import Hub
 from ..scripted import Answer, scripted
 from ..team import run_lead
 from ..tools import ToolCall, call_tool
-from . import Check
+from . import PLAIN, Check
 
 LIMIT = 200
 
@@ -37,6 +38,8 @@ async def check_tool(answer: Any) -> str | None:
         return f"a text of {LIMIT} characters should be allowed"
     if not (await call_tool({answer.name: answer}, call("a" * (LIMIT + 1)))).get("is_error"):
         return f"it takes a text of {LIMIT + 1} characters: the limit is not checked"
+    if f"'maxLength': {LIMIT}" not in str(answer.param()["input_schema"]):
+        return "the limit is kept, but the model isn't told: put it into the arguments"
     return None
 
 
@@ -53,6 +56,8 @@ def helped(agent: str, turn: int, request: dict[str, Any]) -> Answer:
 
 
 async def check_tools_of(answer: Any) -> str | None:
+    if inspect.iscoroutinefunction(answer):
+        return PLAIN
     hub = Hub(show=None)
     for name in ("lead", "helper7"):
         hub.register(name)

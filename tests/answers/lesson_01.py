@@ -87,7 +87,25 @@ def not_a_coroutine(hub: Hub, name: str, senders: list[str]) -> dict[str, str]:
 
 RIGHT: list[tuple[str, Any]] = [("01.1", broadcast), ("01.1", to_living), ("01.2", collect)]
 
+
+async def async_broadcast(hub: Hub, sender: str, content: str) -> dict[str, str]:
+    return broadcast(hub, sender, content)
+
+
+async def first_of_each_drain(hub: Hub, name: str, senders: list[str]) -> dict[str, str]:
+    got: dict[str, str] = {}
+    while any(sender not in got for sender in senders):
+        if await wait_for_mail(hub, name) != "new messages":
+            break
+        message = hub.drain(name)[0]
+        if message.sender in senders:
+            got[message.sender] = message.content
+    return got
+
+
 WRONG: list[tuple[str, Any, str]] = [
+    ("01.1", async_broadcast, "not `async def`"),
+    ("01.2", first_of_each_drain, "return what came"),
     ("01.1", to_all, "the sender is among the recipients"),
     ("01.1", to_ended_too, "helper3, which has ended"),
     ("01.1", to_no_one, "lead, helper2 should have got the message"),

@@ -92,7 +92,20 @@ RIGHT: list[tuple[str, Any]] = [
     ("02.3", diary_hook),
 ]
 
+
+async def async_diary(diary: Diary) -> Hook:
+    return diary_hook(diary)
+
+
+async def book_within_limits(arguments: AnyTable) -> str:
+    if not 1 <= arguments.people <= 12:
+        raise ValueError("from 1 to 12")
+    return f"booked for {arguments.people}"
+
+
 WRONG: list[tuple[str, Any, str]] = [
+    ("02.2", table(AnyTable, book_within_limits), "the model isn't told"),
+    ("02.3", async_diary, "not `async def`"),
     ("02.1", [1, 1], "the mail has to be somewhere"),
     ("02.1", [1, 4], "comes as one text"),
     ("02.1", [2, 1], "the last result, not the first"),

@@ -54,7 +54,16 @@ RIGHT: list[tuple[str, Any]] = [
     ("03.3", race),
 ]
 
+
+async def result_after_the_block(client: Any, hub: Hub, model: str, names: list[str]) -> str:
+    async with crew(client, hub) as team:
+        for name in names:
+            team.start(name, model=model, system=f"You are {name}.", task="Find it.")
+    return await team.tasks[names[0]]
+
+
 WRONG: list[tuple[str, Any, str]] = [
+    ("03.3", result_after_the_block, "wait inside its block"),
     ("03.1", "Cy", "a list of members"),
     ("03.1", TEAM, "the names should be"),
     ("03.1", [CY, *TEAM], "in this order"),

@@ -83,7 +83,20 @@ def undecided(hub: Hub, name: str) -> Any:
 
 RIGHT: list[tuple[str, Any]] = [("04.1", 7), ("04.2", tool()), ("04.3", solution)]
 
+
+async def count_up_to_the_limit(arguments: Unbounded) -> int:
+    if len(arguments.text) > 200:
+        raise ValueError("at most 200 characters")
+    return len(arguments.text.split())
+
+
+async def async_tools(hub: Hub, name: str) -> list[Tool]:
+    return solution(hub, name)
+
+
 WRONG: list[tuple[str, Any, str]] = [
+    ("04.2", tool(Unbounded, count_up_to_the_limit), "the model isn't told"),
+    ("04.3", async_tools, "not `async def`"),
     ("04.1", "seven", "a number"),
     ("04.1", True, "a number"),
     ("04.1", 9, "at the same time"),
