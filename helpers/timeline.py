@@ -19,7 +19,8 @@ COLOURS = {  # one per role, in all lessons, by how the agent's name begins
 INK, QUIET, PAPER, OTHER = "#24292f", "#69727d", "#fbfaf6", "#4d5661"
 MONO: dict[str, Any] = {"font_family": "monospace", "font_size": 11}
 SMALL: dict[str, Any] = {"fill": QUIET, "font_size": 11}
-HEAD = '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="12"'
+STYLE = 'style="max-width:100%;margin:4px 0"'
+HEAD = f'<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="12" {STYLE}'
 DASHES = {"wait": "5 3", "sleep": "1.5 2.5"}
 WIDTH, TOP, CHAR = 840, 44, 6.7  # the picture in pixels; CHAR is one character of a name
 
@@ -131,7 +132,7 @@ class Picture:
     def svg(self) -> str:
         """Return the picture on paper of its own, so that it looks the same in both themes."""
         height = self.bottom + 62 + 18 * bool(self.line.ticks)
-        head = f'{HEAD} style="max-width:100%" width="{WIDTH}" viewBox="0 0 {WIDTH} {height}">'
+        head = f'{HEAD} width="{WIDTH}" viewBox="0 0 {WIDTH} {height}">'
         parts = [
             tag("title", f"Timeline of a run: {self.line.sizes}"),
             tag("rect", width=WIDTH, height=height, rx=8, fill=PAPER),
@@ -140,6 +141,7 @@ class Picture:
             self.axis(),
             *(self.lane(lane) for lane in self.line.lanes),
             *(self.letter(letter) for letter in self.line.mail),
+            *(self.label(lane, call) for lane in self.line.lanes for call in lane.calls),
             *(self.ending(lane) for lane in self.line.lanes),
             self.legend(height - 16),
         ]
@@ -177,21 +179,31 @@ class Picture:
         return "".join([*parts, word(x, y + 11, lane.cut, **{**MONO, **SMALL})])
 
     def call(self, call: Call, y: float, colour: str) -> str:
-        """Return the box of a call, with its name or at least its letter where there is room."""
-        height = 2 * self.half / call.rows
-        top, x = y - self.half + call.row * height, self.x(call.start) - 0.45 * self.step
-        width = self.x(call.end) + (0 if call.cut else 0.45 * self.step) - x
+        """Return the box of a call."""
+        x, top, width, height = self.place(call, y)
         part = box(x, top, width, height, call.kind, colour)
         if call.cut:  # a torn edge
             tear = f"M{x + width:.1f} {top:.1f}" + f"l-4 {height / 4:.1f}l4 {height / 4:.1f}" * 2
             part += stroke(tear, PAPER, 5.0) + stroke(tear, colour)
+        return part
+
+    def place(self, call: Call, y: float) -> tuple[float, float, float, float]:
+        """Return left, top, width and height of a call's box in a lane around y."""
+        height = 2 * self.half / call.rows
+        x = self.x(call.start) - 0.45 * self.step
+        width = self.x(call.end) + (0 if call.cut else 0.45 * self.step) - x
+        return x, y - self.half + call.row * height, width, height
+
+    def label(self, lane: Lane, call: Call) -> str:
+        """Return a call's name, or its letter, where there is room; it lies above the arrows."""
+        x, top, width, height = self.place(call, self.middle[lane.name])
         if width < 9 or height < 8:
-            return part
+            return ""
         name = {"wait": "waiting", "sleep": "sleeping"}.get(call.kind, clean(call.name, 30))
         text = name if 6.4 * len(name) + 6 < width else LETTERS[call.kind]
         size = min(10.0, height - 1)
-        look = {"stroke": "none", "font_size": size, "text_anchor": "middle"}
-        return part + word(x + width / 2, top + height / 2 + 0.35 * size, text, **look)
+        look = {"stroke_width": 2, "font_size": size, "text_anchor": "middle"}
+        return word(x + width / 2, top + height / 2 + 0.35 * size, text, **look)
 
     def letter(self, letter: Mail) -> str:
         """Return a message's arrow; it is short when it never got there or comes from no lane."""
@@ -209,7 +221,7 @@ class Picture:
 
     def legend(self, y: float) -> str:
         """Return what each sign means, in words."""
-        calls = ("model call", "tool call", "waiting (w)", "sleeping (z)")
+        calls = ("model (M)", "tool (T)", "waiting (w)", "sleeping (z)")
         parts = [word(446, y, "message"), word(534, y, "never read"), word(742, y, "end, status")]
         for i, (kind, text) in enumerate(zip(LETTERS, calls, strict=True)):
             x = 16.0 + 100 * i

@@ -161,4 +161,4 @@ def test_no_text_turns_into_a_formula(path: Path) -> None:
     for cell in read(path).cells:
         if cell.cell_type == "markdown":
             text = re.sub(r"```.*?```|`[^`]*`", "", cell.source, flags=re.DOTALL)
-            assert len(re.findall(r"(?<!\\)\$", text)) < 2, text
+            assert text.count("$") < 2, text  # JupyterLab reads an escaped one as a formula too
