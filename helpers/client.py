@@ -15,7 +15,6 @@ from .hub import Clock
 from .recording import FOLDER, load
 from .replay import Replay, ReplayError, ReplayTransport
 from .team import heartbeat
-from .tools import ProgramError
 
 HERE = Path(__file__).parent
 ENV_FILE = HERE.resolve().parent / ".env"
@@ -62,14 +61,14 @@ async def connect(name: str, folder: Path = FOLDER) -> AsyncIterator[Session]:
 
 @asynccontextmanager
 async def stoppable() -> AsyncIterator[None]:
-    """Let the stop button take effect at once; show it, or a mistake, by the cell's line alone.
+    """Let the stop button take effect at once; show it, or an error, by the cell's line alone.
 
     A crew has a heartbeat of its own; a lone agent and a case have this one.
     """
     beat = asyncio.create_task(heartbeat())
     try:
         yield
-    except (asyncio.CancelledError, KeyboardInterrupt, ReplayError, ProgramError) as error:
+    except (asyncio.CancelledError, KeyboardInterrupt, anthropic.AnthropicError) as error:
         _shorten(error)
         raise
     finally:
@@ -78,12 +77,18 @@ async def stoppable() -> AsyncIterator[None]:
 
 
 def _shorten(error: BaseException) -> None:
-    """Cut a traceback below the first line outside this package: the other 100 are the SDK's."""
+    """Cut a traceback below the first line outside this package: the other 300 are the SDK's.
+
+    The reason of an API error, which has as many lines again, becomes a note of one line.
+    """
     frame = error.__traceback__
     while frame and Path(frame.tb_frame.f_code.co_filename).parent == HERE:
         frame = frame.tb_next
     if frame:
         frame.tb_next = None
+    if isinstance(error, anthropic.APIError) and (reason := error.__cause__):
+        error.add_note(f"Reason: {type(reason).__name__}: {reason}")
+        error.__cause__ = None
 
 
 def _pace() -> float:

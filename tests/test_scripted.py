@@ -32,16 +32,20 @@ def ask(script: Script) -> anthropic.types.Message:
     return run(scenario())
 
 
-def test_a_mistake_shows_the_cell_and_not_the_sdk() -> None:
-    async def cell() -> list[str]:
+@pytest.mark.parametrize("answer", [7, Failure(500), httpx2.ConnectError("refused")], ids=repr)
+def test_an_error_shows_the_cell_and_not_the_sdk(answer: Any) -> None:
+    async def cell() -> BaseException:
         try:
-            async with scripted(lambda *_: 7) as session:  # type: ignore[arg-type]
+            async with scripted(lambda *_: answer) as session:
                 await hello(session)
-        except ProgramError as error:
-            return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
-        return []
+        except anthropic.AnthropicError as error:
+            return error
+        raise AssertionError("no error")
 
-    assert run(cell()) == ["cell"]
+    lines = traceback.format_exception(error := run(cell()))
+    assert [frame.name for frame in traceback.extract_tb(error.__traceback__)] == ["cell"]
+    assert not any("_base_client.py" in line for line in lines)
+    assert isinstance(answer, int | Failure) or lines[-1] == "Reason: ConnectError: refused\n"
 
 
 def test_a_clock_whose_session_is_over_wakes_nobody_and_says_so() -> None:
