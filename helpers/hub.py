@@ -224,7 +224,7 @@ async def wait_for_mail(hub: Hub, name: str, seconds: float = 60.0) -> str:
     if not in_time:
         return f"{seconds:g}s timeout"
     idle = [n for n, b in hub.living.items() if n != name and b.status == "idling"]
-    return f"nobody can send: {', '.join(idle)} wait too" if idle else "no other agent is alive"
+    return f"nobody can send; waiting: {', '.join(idle)}" if idle else "no other agent is alive"
 
 
 def end_agent(hub: Hub, name: str, status: str, reason: str = "") -> None:

@@ -55,7 +55,8 @@ class Lane:
 
     @property
     def cut(self) -> str:
-        return "call cut off" if any(call.cut for call in self.calls) else ""
+        kind = next((call.kind for call in self.calls if call.cut), None)
+        return f"{kind if kind in KINDS.values() else 'call'} cut off" if kind else ""
 
     def begin(self, key: str, kind: str, name: str, step: int) -> None:
         taken = {call.row for call in self.open.values()}

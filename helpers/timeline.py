@@ -118,7 +118,7 @@ class Picture:
 
     def __init__(self, line: Timeline):
         self.line, count = line, len(line.lanes)
-        ends = [clean(lane.status, 20) for lane in line.lanes] + ["call cut off"]
+        ends = ["", *(words for lane in line.lanes for words in (clean(lane.status, 20), lane.cut))]
         self.left = 26 + CHAR * max([4, *(len(clean(lane.name, 20)) for lane in line.lanes)])
         self.step = (WIDTH - self.left - 26 - CHAR * max(map(len, ends))) / line.steps
         self.pitch = 48 if count <= 5 else 36 if count <= 14 else 28

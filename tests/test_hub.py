@@ -192,7 +192,7 @@ def test_a_wait_when_all_others_wait_returns_at_once_and_names_them() -> None:
         waiters = [asyncio.create_task(wait_for_mail(hub, n)) for n in ("b", "c")]
         await settle()
         reason = await wait_for_mail(hub, "a")
-        assert reason == "nobody can send: b, c wait too"
+        assert reason == "nobody can send; waiting: b, c"
         hub.post("a", ["b", "c"], "go on")
         await asyncio.gather(*waiters)
 
@@ -218,7 +218,7 @@ def test_one_waiter_is_woken_when_the_last_one_at_work_ends() -> None:
         await second
         return reason
 
-    assert run(body()) == "nobody can send: b wait too"
+    assert run(body()) == "nobody can send; waiting: b"
 
 
 def test_an_end_wakes_a_waiter_that_came_after_the_one_who_ended() -> None:
@@ -233,7 +233,7 @@ def test_an_end_wakes_a_waiter_that_came_after_the_one_who_ended() -> None:
         await asyncio.gather(*waits, return_exceptions=True)
         return woken
 
-    assert run(body()) == "nobody can send: c wait too"
+    assert run(body()) == "nobody can send; waiting: c"
 
 
 def test_an_end_wakes_nobody_while_another_agent_is_at_work() -> None:

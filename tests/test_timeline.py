@@ -118,7 +118,7 @@ def test_a_call_without_result_runs_to_the_end_of_its_agent_and_is_marked() -> N
     picture = timeline(log(*STARTED, call, SENT, end), "live")
     (sleep,) = picture.lanes[1].calls
     assert (sleep.kind, sleep.start, sleep.end, sleep.cut) == ("sleep", 2, 4, True)
-    assert {"killed", "call cut off", "sleeping"} <= set(words(picture))
+    assert {"killed", "sleep cut off", "sleeping"} <= set(words(picture))
     assert "killed (cut)" in repr(picture)
 
 

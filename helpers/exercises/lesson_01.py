@@ -18,7 +18,10 @@ class Watched(dict[str, Mailbox]):
     def __getitem__(self, name: str) -> Mailbox:
         self.looks += 1
         if self.looks > MANY:
-            raise RuntimeError(f"it looked at a mailbox {MANY} times; sleep in wait_for_mail")
+            raise RuntimeError(
+                f"it looked at a mailbox {MANY} times; sleep in wait_for_mail, and take the "
+                "mail with hub.drain: a wait returns at once while there is some"
+            )
         return super().__getitem__(name)
 
 
@@ -39,6 +42,7 @@ async def check_broadcast(answer: Any) -> str | None:
     if inspect.iscoroutinefunction(answer):
         return PLAIN
     hub = team("helper3")
+    hub.boxes["helper2"].status = "idling"
     fates = answer(hub, "helper1", "Lunch?")
     refused = [message.recipient for message, _ in hub.dead_letters]
     if "helper1" in refused:
@@ -46,6 +50,8 @@ async def check_broadcast(answer: Any) -> str | None:
     if "helper3" in refused:
         return "it posted to helper3, which has ended; ask hub.alive(name)"
     missing = [name for name in ("lead", "helper2") if len(hub.boxes[name].inbox) != 1]
+    if missing == ["helper2"]:
+        return "helper2 waits for mail (it is idling) and got none; ask hub.alive(name)"
     if missing:
         return f"{', '.join(missing)} should have got the message once"
     if fates != {"lead": "delivered", "helper2": "delivered"}:
@@ -108,7 +114,10 @@ async def check_nobody_left(answer: Any) -> str | None:
     except RuntimeError:
         return "when nobody is left to send, it loops for ever; look at what wait_for_mail returns"
     if got != {"helper1": "I am helper1"}:
-        return f"when helper2 has ended without writing, return what came, not {got!r}"
+        return (
+            "helper3 and helper1 wrote, and all ended: return what came from helper1, not "
+            f"{got!r}. Go through all that drain returns"
+        )
     return None
 
 

@@ -45,8 +45,10 @@ async def check_tool(answer: Any) -> str | None:
         error, _ = await _call(answer, {"people": people})
         if not error:
             return f"it took a table for {people}; Field(ge=…, le=…) sets limits"
-    told = str(answer.param()["input_schema"])
-    if "'minimum': 1" not in told or "'maximum': 12" not in told:
+    told: Any = answer.param()["input_schema"]["properties"]
+    lowest = told["people"].get("minimum", told["people"].get("exclusiveMinimum", -1) + 1)
+    highest = told["people"].get("maximum", told["people"].get("exclusiveMaximum", 14) - 1)
+    if (lowest, highest) != (1, 12):
         return "the limits are kept, but the model isn't told: put them into the arguments"
     if not (await _call(answer, {"people": 2, "smoking": True}))[0]:
         return "it took an argument that it does not know; is Arguments the base of its arguments?"
@@ -75,28 +77,46 @@ async def look_once(hook: Hook) -> str:
         return session.model
 
 
+def watched(hook: Hook, diary: list[tuple[str, str]]) -> Hook:
+    """Return the hook, raising ValueError as soon as it does something wrong with a step."""
+
+    async def spied(step: Any, go: Any) -> Any:
+        noted, runs = len(diary), 0
+
+        async def counted() -> Any:
+            nonlocal runs
+            runs += 1
+            if len(diary) == noted:
+                raise ValueError(
+                    "append before you let the step go: one that fails would be missing"
+                )
+            return await go()
+
+        given = await hook(step, counted)
+        if inspect.iscoroutine(given):
+            given.close()
+            raise ValueError("the hook gives back a call that never ran: `return await go()`")
+        if given is None:
+            raise ValueError("the hook gives back nothing: `return await go()`")
+        if runs != 1:
+            raise ValueError(f"go() ran {runs} times for one step; each time is paid for")
+        return given
+
+    return spied
+
+
 async def check_hook(answer: Any) -> str | None:
     """02.3: a hook that notes each step and lets it go."""
     if not callable(answer) or len(inspect.signature(answer).parameters) != 1:
-        return "answer with the function diary_hook itself, not with diary_hook(…)"
+        return "answer with diary_hook itself: it takes the list and returns a hook, defined inside"
     if inspect.iscoroutinefunction(answer):
         return PLAIN
     diary: list[tuple[str, str]] = []
     hook = answer(diary)
     if not callable(hook):
         return "diary_hook should return a hook, an async function of step and go"
-
-    async def spied(step: Any, go: Any) -> Any:
-        given = await hook(step, go)
-        if inspect.iscoroutine(given):
-            given.close()
-            raise ValueError("the hook gives back a call that never ran: `return await go()`")
-        if given is None:
-            raise ValueError("the hook gives back nothing: `return await go()`")
-        return given
-
     try:
-        model = await look_once(spied)
+        model = await look_once(watched(hook, diary))
     except ValueError as error:
         return str(error)
     steps = [("model_call", model), ("tool_call", "look"), ("model_call", model)]

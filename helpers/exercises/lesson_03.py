@@ -20,9 +20,11 @@ IMPOSSIBLE = {
 
 
 async def check_team(answer: Any) -> str | None:
-    if isinstance(answer, list) and any(isinstance(member, list) for member in answer):
-        return "there is a list inside the list: unpack it with a star, [*TEAM, …]"
-    if not isinstance(answer, list) or not all(hasattr(m, "task") for m in answer):
+    if isinstance(answer, list | tuple) and any(
+        isinstance(member, list | tuple) for member in answer
+    ):
+        return "there is a team inside the team: unpack it with a star, [*TEAM, …]"
+    if not isinstance(answer, list | tuple) or not all(hasattr(m, "task") for m in answer):
         return "it should be a list of members"
     names = [member.name for member in answer]
     if names != NAMES:
@@ -69,9 +71,9 @@ async def run_race(answer: Any, quick: str) -> str | None:
     if not isinstance(text, str):
         return "it should return a text, the result of the first task that is over"
     if text != f"{quick} found it.":
-        return f"{quick} was first in this race, but it returned {text!r}"
+        return f"{quick} was first and said '{quick} found it.', but it returned {text!r}"
     if seconds > 1:
-        return f"{quick} needs 1 second, but it came back after {seconds:g}: it waited for both"
+        return f"it came back after {seconds:g} seconds, but {quick} was over after 1"
     statuses = {name: box.status for name, box in hub.boxes.items()}
     loser = next(name for name in RUNNERS if name != quick)
     if statuses.get(loser) != "dismissed":

@@ -28,7 +28,10 @@ async def check_tool(answer: Any) -> str | None:
     if answer.name != "word_count":
         return f"the tool is called {answer.name!r}, not 'word_count'"
     for text in ("one two  three", "word", ""):
-        result: Any = await call_tool({answer.name: answer}, call(text))
+        try:
+            result: Any = await call_tool({answer.name: answer}, call(text))
+        except TypeError as error:
+            return f"{error}; the limit of a text is max_length"
         said, count = result["content"], str(len(text.split()))
         if result.get("is_error"):
             return f"it answers {text!r} with an error: {said}"
@@ -40,11 +43,13 @@ async def check_tool(answer: Any) -> str | None:
         return f"it takes a text of {LIMIT + 1} characters: the limit is not checked"
     if f"'maxLength': {LIMIT}" not in str(answer.param()["input_schema"]):
         return "the limit is kept, but the model isn't told: put it into the arguments"
+    if not (await call_tool({answer.name: answer}, call("word", loud=True))).get("is_error"):
+        return "it took an argument that it does not know; is Arguments the base of its arguments?"
     return None
 
 
-def call(text: str) -> ToolCall:
-    return ToolCall("toolu_1", "word_count", {"text": text})
+def call(text: str, **more: object) -> ToolCall:
+    return ToolCall("toolu_1", "word_count", {"text": text, **more})
 
 
 def helped(agent: str, turn: int, request: dict[str, Any]) -> Answer:
@@ -76,6 +81,8 @@ async def check_tools_of(answer: Any) -> str | None:
     await call_tool({tool.name: tool for tool in tools}, ToolCall("toolu_1", "send_message", note))
     senders = [message.sender for message in hub.boxes["lead"].inbox]
     if senders != ["helper7"]:
+        if not senders:
+            return "a message of helper7 did not reach the hub that was given: use it"
         return f"a message of helper7 came in from {senders}: the name is given, use it"
     async with scripted(helped) as session:
         hub = Hub(session.clock, show=None)

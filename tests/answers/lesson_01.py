@@ -26,6 +26,11 @@ def to_living(hub: Hub, sender: str, content: str) -> dict[str, str]:
     return hub.post(sender, [name for name in hub.living if name != sender], content)
 
 
+def to_active(hub: Hub, sender: str, content: str) -> dict[str, str]:
+    others = [n for n, box in hub.boxes.items() if box.status == "active" and n != sender]
+    return hub.post(sender, others, content)
+
+
 def broadcast(hub: Hub, sender: str, content: str) -> dict[str, str]:
     others = [name for name in hub.boxes if hub.alive(name) and name != sender]
     return hub.post(sender, others, content)
@@ -57,6 +62,14 @@ async def polling_the_list(hub: Hub, name: str, senders: list[str]) -> dict[str,
     while not set(senders) <= set(got):
         await asyncio.sleep(0)
         got |= {m.sender: m.content for m in inbox if m.sender in senders}
+    return got
+
+
+async def from_the_box(hub: Hub, name: str, senders: list[str]) -> dict[str, str]:
+    got: dict[str, str] = {}
+    while not set(senders) <= set(got):
+        await wait_for_mail(hub, name)
+        got |= {m.sender: m.content for m in hub.boxes[name].inbox if m.sender in senders}
     return got
 
 
@@ -105,7 +118,9 @@ async def first_of_each_drain(hub: Hub, name: str, senders: list[str]) -> dict[s
 
 WRONG: list[tuple[str, Any, str]] = [
     ("01.1", async_broadcast, "not `async def`"),
-    ("01.2", first_of_each_drain, "return what came"),
+    ("01.1", to_active, "it is idling"),
+    ("01.2", from_the_box, "take the mail with hub.drain"),
+    ("01.2", first_of_each_drain, "Go through all that drain returns"),
     ("01.1", to_all, "the sender is among the recipients"),
     ("01.1", to_ended_too, "helper3, which has ended"),
     ("01.1", to_no_one, "lead, helper2 should have got the message"),

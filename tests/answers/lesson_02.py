@@ -18,6 +18,10 @@ class AnyTable(Arguments):
     people: int
 
 
+class BetweenTable(Arguments):
+    people: int = Field(gt=0, lt=13)
+
+
 class LooseTable(BaseModel):
     people: int = Field(ge=1, le=12)
 
@@ -46,6 +50,32 @@ def diary_hook(diary: Diary) -> Hook:
     async def hook(step: Step, go: Go) -> Any:
         diary.append((step.kind, step.name))
         return await go()
+
+    return hook
+
+
+def noting_late(diary: Diary) -> Hook:
+    async def hook(step: Step, go: Go) -> Any:
+        result = await go()
+        diary.append((step.kind, step.name))
+        return result
+
+    return hook
+
+
+def going_twice(diary: Diary) -> Hook:
+    async def hook(step: Step, go: Go) -> Any:
+        diary.append((step.kind, step.name))
+        await go()
+        return await go()
+
+    return hook
+
+
+def not_going(diary: Diary) -> Hook:
+    async def hook(step: Step, go: Go) -> Any:
+        diary.append((step.kind, step.name))
+        return "done"
 
     return hook
 
@@ -89,6 +119,7 @@ RIGHT: list[tuple[str, Any]] = [
     ("02.1", [1, 2]),
     ("02.1", (1, 2)),
     ("02.2", table()),
+    ("02.2", table(BetweenTable)),
     ("02.3", diary_hook),
 ]
 
@@ -120,12 +151,15 @@ WRONG: list[tuple[str, Any, str]] = [
     ("02.2", table(AnyTable), "it took a table for 0"),
     ("02.2", table(LooseTable), "an argument that it does not know"),
     ("02.2", table(acts=False), "acts=True"),
-    ("02.3", "a diary", "answer with the function diary_hook"),
+    ("02.3", "a diary", "answer with diary_hook itself"),
     ("02.3", no_hook_at_all, "should return a hook"),
     ("02.3", swallowing, "return await go()"),
-    ("02.3", not_noting, "and it is []"),
+    ("02.3", not_noting, "append before"),
+    ("02.3", noting_late, "append before"),
+    ("02.3", going_twice, "go() ran 2 times"),
+    ("02.3", not_going, "go() ran 0 times"),
     ("02.3", noting_names, "('helper1', 'model_call')"),
-    ("02.3", diary_hook([]), "the function diary_hook itself"),
+    ("02.3", diary_hook([]), "answer with diary_hook itself"),
     ("02.3", not_awaited, "never ran"),
     ("02.2", table(handler=book_at_once), "an async function"),
     ("02.2", Tool("book_table", " ", Table, book, acts=True), "description is empty"),

@@ -49,6 +49,7 @@ async def kills_the_other(client: Any, hub: Hub, model: str, names: list[str]) -
 
 RIGHT: list[tuple[str, Any]] = [
     ("03.1", [*TEAM, CY]),
+    ("03.1", (*TEAM, CY)),
     ("03.2", {"c", "d"}),
     ("03.2", {"C", "D"}),
     ("03.3", race),
@@ -81,6 +82,6 @@ WRONG: list[tuple[str, Any, str]] = [
     ("03.3", "race", "an async function"),
     ("03.3", returns_nothing, "return a text"),
     ("03.3", only_the_first_name, "tortoise was first"),
-    ("03.3", waits_for_both, "waited for both"),
+    ("03.3", waits_for_both, "came back after 9 seconds"),
     ("03.3", kills_the_other, "should be dismissed"),
 ]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from helpers.hub import Hub
 from helpers.team import helper_tools
@@ -29,6 +29,14 @@ class OtherName(Arguments):
     words: str = Field(max_length=200)
 
 
+class Mistyped(Arguments):
+    text: str = Field(le=200)
+
+
+class Unchecked(BaseModel):
+    text: str = Field(max_length=200)
+
+
 async def count_words(arguments: WordCount) -> int:
     return len(arguments.text.split())
 
@@ -41,7 +49,7 @@ async def fail(arguments: WordCount) -> int:
     raise RuntimeError("broken")
 
 
-def tool(arguments: type[Arguments] = WordCount, handler: Any = count_words) -> Tool:
+def tool(arguments: Any = WordCount, handler: Any = count_words) -> Tool:
     return Tool("word_count", "Count the words of a text.", arguments, handler)
 
 
@@ -55,6 +63,12 @@ def can_sleep(hub: Hub, name: str) -> list[Tool]:
 
 def one_name_for_all(hub: Hub, name: str) -> list[Tool]:
     return [tool(), *messaging_tools(hub, "helper1")]
+
+
+def hub_of_its_own(hub: Hub, name: str) -> list[Tool]:
+    own = Hub(show=None)
+    own.register("lead")
+    return [tool(), *messaging_tools(own, name)]
 
 
 def packed(hub: Hub, name: str) -> list[Any]:
@@ -110,6 +124,9 @@ WRONG: list[tuple[str, Any, str]] = [
     ("04.2", tool(Tight), "should be allowed"),
     ("04.2", tool(Unbounded), "not checked"),
     ("04.2", tool(OnlyTold), "not checked"),
+    ("04.2", tool(Mistyped), "max_length"),
+    ("04.2", tool(Unchecked), "an argument that it does not know"),
+    ("04.3", hub_of_its_own, "did not reach the hub"),
     ("04.3", undecided, "a list of tools"),
     ("04.3", can_sleep, "still sleep"),
     ("04.3", no_mail, "no send_message"),
