@@ -1,8 +1,9 @@
 """The agent: a tool-use loop with a mailbox. Notebook 02 builds it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from anthropic import AsyncAnthropic
@@ -10,7 +11,16 @@ from anthropic.types import Message as Reply
 from anthropic.types import MessageParam, TextBlockParam, ToolResultBlockParam
 
 from .hub import Hub, Mailbox, end_agent
-from .tools import Tool, ToolCall, call_tool, messaging_tools, render, tool_result
+from .tools import (
+    Tool,
+    ToolCall,
+    by_name,
+    call_tool,
+    encodable,
+    messaging_tools,
+    render,
+    tool_result,
+)
 
 
 @dataclass(frozen=True)
@@ -68,37 +78,55 @@ class Agent:
     max_turns: int
     max_tokens: int
     hook: Hook
+    box: Mailbox = field(init=False)  # its own, even if the name is used again
+    done: dict[str, ToolResultBlockParam] = field(default_factory=dict)
 
-    @property
-    def box(self) -> Mailbox:
-        return self.hub.boxes[self.name]
+    def __post_init__(self) -> None:
+        if not self.hub.alive(self.name):
+            raise ValueError(f"{self.name!r} is not alive on this hub: register it first")
+        self.box = self.hub.boxes[self.name]
 
     def check_alive(self) -> None:
-        """Raise CancelledError if the agent was ended while something it awaited swallowed that."""
-        if not self.box.alive:
-            raise asyncio.CancelledError(f"{self.name} has ended: {self.box.status}")
+        """Raise CancelledError if the agent was stopped, even if what it awaited swallowed that."""
+        task = asyncio.current_task()
+        if not self.box.alive or (task and task.cancelling()):
+            raise asyncio.CancelledError(f"{self.name} was stopped: {self.box.status}")
+
+    def end(self, status: str, reason: str = "") -> None:
+        """Set the final status, unless somebody has; the name may be another agent's by now."""
+        if self.box.alive:
+            end_agent(self.hub, self.name, status, reason)
 
 
 Work = Callable[[Agent], Awaitable[str]]  # what an agent does: take turns, and what 05 adds
+
+
+@asynccontextmanager
+async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
+    """Open a TaskGroup that raises the first error as it is: Jupyter can't show a group."""
+    failure = None
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        bugs = [error for error in errors.exceptions if not isinstance(error, EndAgent)]
+        failure = (bugs or errors.exceptions)[0]
+    if failure:  # raised out here it does not carry the group along
+        raise failure from failure.__cause__
 
 
 async def together(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     """Await all side by side and return their results; the first error stops the others."""
     if len(coroutines) < 2:
         return [await coroutine for coroutine in coroutines]
-    failure = None
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(coroutine) for coroutine in coroutines]
-    except BaseExceptionGroup as errors:
-        failure = errors.exceptions[0]
-    if failure:
-        raise failure from failure.__cause__
+    async with task_group() as group:
+        tasks = [group.create_task(coroutine) for coroutine in coroutines]
     return [task.result() for task in tasks]
 
 
 async def ask(agent: Agent, turn: int, **extra: Any) -> Reply:
     """Send the conversation, append the reply to it as plain dicts, and return the reply."""
+    agent.check_alive()
     request: dict[str, Any] = {
         "model": agent.model,
         "max_tokens": agent.max_tokens,
@@ -113,8 +141,9 @@ async def ask(agent: Agent, turn: int, **extra: Any) -> Reply:
     reply: Reply = await agent.hook(step, lambda: agent.client.messages.create(**request))
     agent.check_alive()
     agent.box.confirm()
-    if reply.content:
-        blocks = cast(Any, [block.to_dict() for block in reply.content])
+    kept = [b for b in reply.content if b.type != "text" or b.text.strip()]  # no blank ones: the
+    if kept:  # API gives them and refuses to take them back
+        blocks = [encodable(block.to_dict()) for block in kept]
         agent.messages.append({"role": "assistant", "content": blocks})
     text = "".join(block.text for block in reply.content if block.type == "text")
     agent.box.text = text or agent.box.text
@@ -125,10 +154,11 @@ async def ask(agent: Agent, turn: int, **extra: Any) -> Reply:
 
 async def run_call(agent: Agent, turn: int, call: ToolCall) -> ToolResultBlockParam:
     """Run one tool call past the hook and log it; return its result block."""
+    agent.check_alive()
     log, tool = agent.hub.log, agent.tools.get(call.name)
     what = {"id": call.id, "tool": call.name, "input": call.input}
     log.record("tool_call", agent.name, **what)
-    if tool and tool.acts and turn == agent.max_turns:
+    if tool and (tool.acts or tool.waits) and turn == agent.max_turns:
         result = tool_result(call, "not run: in your last turn you would not see the result", True)
     else:
         detail = {"input": call.input, "acts": bool(tool and tool.acts)}
@@ -137,6 +167,7 @@ async def run_call(agent: Agent, turn: int, call: ToolCall) -> ToolResultBlockPa
         agent.check_alive()
     facts = {"text": result["content"], "error": result.get("is_error", False)}
     log.record("tool_result", agent.name, **what, **facts)
+    agent.done[call.id] = result
     return result
 
 
@@ -169,7 +200,7 @@ async def take_turns(agent: Agent) -> str:
     for turn in range(1, agent.max_turns + 1):
         reply = await ask(agent, turn)
         calls = [ToolCall(b.id, b.name, b.input) for b in reply.content if b.type == "tool_use"]
-        if calls and reply.stop_reason in ("tool_use", "end_turn"):
+        if calls and reply.stop_reason in ("tool_use", "end_turn", "pause_turn"):
             results = await run_tools(agent, turn, calls)
             add_mail(agent, results[-1])
             agent.messages.append({"role": "user", "content": results})
@@ -182,14 +213,17 @@ async def take_turns(agent: Agent) -> str:
     return "out_of_turns"
 
 
-def close_calls(messages: list[MessageParam]) -> None:
+def close_calls(agent: Agent) -> None:
     """Answer tool calls that a stop has left open: the API refuses a history that ends with one."""
-    content = messages[-1]["content"] if messages and messages[-1]["role"] == "assistant" else ""
-    blocks = cast(list[Any], [] if isinstance(content, str) else content)
+    last = agent.messages[-1]
+    if last["role"] == "user" or isinstance(last["content"], str):
+        return
+    blocks = cast(list[Any], last["content"])
     calls = [ToolCall(b["id"], b["name"], b["input"]) for b in blocks if b["type"] == "tool_use"]
-    if calls:
-        results = [tool_result(call, "stopped before it was done", True) for call in calls]
-        messages.append({"role": "user", "content": results})
+    why = "stopped: it may or may not have been done"
+    results = [agent.done.get(call.id) or tool_result(call, why, True) for call in calls]
+    if results:
+        agent.messages.append({"role": "user", "content": results})
 
 
 async def finish(agent: Agent, work: Work) -> str:
@@ -201,11 +235,11 @@ async def finish(agent: Agent, work: Work) -> str:
     except BaseException as error:
         killed = isinstance(error, asyncio.CancelledError)
         reason = "" if killed else f"{type(error).__name__}: {error}"
-        end_agent(agent.hub, agent.name, "killed" if killed else "crashed", reason)
+        agent.end("killed" if killed else "crashed", reason)
         raise
     finally:
-        close_calls(agent.messages)
-    end_agent(agent.hub, agent.name, status)
+        close_calls(agent)
+    agent.end(status)
     return agent.box.text
 
 
@@ -229,9 +263,8 @@ async def run_agent(
     `messages`, if given, is a conversation to go on with. What the API or the program raises is
     raised here once the status is "crashed".
     """
-    chosen = messaging_tools(hub, name) if tools is None else tools
-    by_name = {tool.name: tool for tool in chosen}
+    own = by_name(messaging_tools(hub, name) if tools is None else tools)
     talk = [] if messages is None else messages
+    agent = Agent(client, hub, name, model, system, own, talk, max_turns, max_tokens, hook)
     talk.append({"role": "user", "content": task})
-    agent = Agent(client, hub, name, model, system, by_name, talk, max_turns, max_tokens, hook)
     return await finish(agent, work)

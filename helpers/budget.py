@@ -1,13 +1,12 @@
 """Prices, costs and a budget for a whole tree of agents. Notebook 06 builds it."""
 
-import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from anthropic import APIConnectionError
+from anthropic import APIStatusError
 
 from .agent import EndAgent, Go, Step
 from .hub import Event
@@ -76,6 +75,7 @@ class Budget:
     """Dollars for a whole tree of agents; its `hook` goes to each of them (notebook 06).
 
     A call starts only when its worst case fits beside what is spent and what others have reserved.
+    A call that the SDK sends again after a lost answer counts once, though it may be billed twice.
     """
 
     limit: float
@@ -83,11 +83,15 @@ class Budget:
     reserved: float = 0.0
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)  # agent: messages, characters
 
-    def worst_case(self, step: Step) -> float:
-        """Return the most a call can cost: all input written to the cache, output to the limit.
+    def __post_init__(self) -> None:
+        if not self.limit >= 0:
+            raise ValueError(f"a budget is a number of dollars from 0 up, not {self.limit}")
 
-        Characters are counted once, when a message is new; three make a token at the least.
-        ValueError: the model has no price, so nothing may run under a budget.
+    def worst_case(self, step: Step) -> float:
+        """Return what a call costs at worst: all input written to the cache, output to the limit.
+
+        An estimate: three characters count as a token, each when its message is new. ValueError:
+        the model has no price, so nothing may run under a budget.
         """
         request = step.detail
         if request["model"] not in PRICES:
@@ -113,12 +117,14 @@ class Budget:
         if self.spent + self.reserved + worst > self.limit:
             raise EndAgent("over_budget")
         self.reserved += worst
+        price = worst  # if nobody knows what became of it, it may have been answered and billed
         try:
             reply = await go()
-        except (asyncio.CancelledError, APIConnectionError):
-            self.spent += worst  # it may have been answered and billed
+            price = cost(step.name, reply.usage) or 0.0
+            return reply
+        except APIStatusError:
+            price = 0.0
             raise
         finally:
             self.reserved -= worst
-        self.spent += cost(step.name, reply.usage) or worst
-        return reply
+            self.spent += price

@@ -1,6 +1,7 @@
 """Connects a run to its replies: a recording (no key, no network) or the live API."""
 
 import asyncio
+import math
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ import httpx2
 from dotenv import dotenv_values
 
 from .hub import Clock
-from .recording import FOLDER, load
+from .recording import FOLDER, RecordingError, load
 from .replay import Replay, ReplayError, ReplayTransport
 from .team import heartbeat
 
@@ -20,6 +21,10 @@ HERE = Path(__file__).parent
 ENV_FILE = HERE.resolve().parent / ".env"
 MODES = ("recorded", "lenient", "live", "fill")
 LIVE_MODEL = "claude-sonnet-5-5"
+
+
+class SettingError(ValueError):
+    """A setting is missing or can't be used; the message says what to write where."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +50,16 @@ def setting(name: str, default: str = "") -> str:
 async def connect(name: str, folder: Path = FOLDER) -> AsyncIterator[Session]:
     """Open the session of one run, in the mode that COOKBOOK_CLIENT names ("recorded" by default).
 
-    Leaving it checks that the recording was played to its end. ValueError: unknown mode, no key in
-    live mode, or an unreadable recording. ReplayError: the run and its recording disagree.
+    Leaving it checks that the recording was played to its end. SettingError: unknown mode, or no
+    key in live mode. RecordingError: it can't be read. ReplayError: the run and it disagree.
     """
     mode = setting("COOKBOOK_CLIENT", "recorded")
-    if mode not in MODES:
-        raise ValueError(f"COOKBOOK_CLIENT is {mode!r}; it can be {', '.join(MODES)}")
     opened = _live() if mode == "live" else _replayed(name, folder, mode)
     try:
         async with opened as session, stoppable():
             yield session
-    except ReplayError as error:  # its message says it all; the way it took is the SDK's
+    except (SettingError, RecordingError, ReplayError) as error:
+        # Its message says it all; the way it took is ours and the SDK's.
         raise error.with_traceback(None) from error.__cause__
 
 
@@ -94,16 +98,18 @@ def _shorten(error: BaseException) -> None:
 def _pace() -> float:
     pace = setting("COOKBOOK_PACE", "0")
     try:
-        return float(pace)
+        if 0 <= float(pace) < math.inf:
+            return float(pace)
     except ValueError:
-        raise ValueError(f"COOKBOOK_PACE is {pace!r}; it is seconds, such as 0.3") from None
+        pass
+    raise SettingError(f"COOKBOOK_PACE is {pace!r}; it is seconds, such as 0.3")
 
 
 @asynccontextmanager
 async def _live() -> AsyncIterator[Session]:
     key, token = setting("ANTHROPIC_API_KEY"), setting("ANTHROPIC_AUTH_TOKEN")
     if not key and not token:
-        raise ValueError(
+        raise SettingError(
             "COOKBOOK_CLIENT=live needs a key. Put this line into the file .env beside README.md: "
             "ANTHROPIC_API_KEY=your-key"
         )
@@ -113,7 +119,7 @@ async def _live() -> AsyncIterator[Session]:
         auth_token=None if key else token,
         base_url=setting("ANTHROPIC_BASE_URL") or None,
     )
-    print(f"live: {model} answers through the API; this costs money")
+    print(f"live: the API answers ({model}, unless a role names another); this costs money")
     try:
         async with client:
             yield Session(client, Clock(), model, "live", "live")
@@ -137,6 +143,8 @@ def _client_over(replay: Replay) -> anthropic.AsyncAnthropic:
 
 @asynccontextmanager
 async def _replayed(name: str, folder: Path, mode: str) -> AsyncIterator[Session]:
+    if mode not in MODES:
+        raise SettingError(f"COOKBOOK_CLIENT is {mode!r}; it can be {', '.join(MODES)}")
     recording = load(folder / f"{name}.yaml")
     replay = Replay(recording, mode, _pace())
     client = _client_over(replay)

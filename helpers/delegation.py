@@ -45,7 +45,13 @@ class Delegation:
     roles: Mapping[str, Role]
     toolbox: Mapping[str, Tool]
     settings: dict[str, Any] = field(default_factory=dict)
-    keep: Callable[[Any], None] | None = None  # gets each structured answer
+    keep: Callable[[Any], None] | None = None  # gets each structured answer, None while one is made
+
+    def __post_init__(self) -> None:
+        for name, role in self.roles.items():
+            unknown = [tool for tool in role.tools if tool not in self.toolbox]
+            if unknown or role.model not in MODELS:
+                raise ValueError(f"role {name!r}: no model {role.model!r} or no tools {unknown}")
 
     async def task(self, arguments: TaskArguments) -> str:
         """Run a subagent to its end and return its answer, or raise what the model should know."""
@@ -60,6 +66,8 @@ class Delegation:
             "tools": [self.toolbox[tool] for tool in role.tools],
             "work": partial(work_and_answer, form=role.form) if role.form else take_turns,
         }
+        if role.form and self.keep:
+            self.keep(None)  # an answer that is under review again no longer counts
         try:
             text = await run_agent(
                 self.client, self.hub, name, task=arguments.prompt, **own, **self.settings
@@ -93,11 +101,13 @@ def task_tool(delegation: Delegation) -> Tool:
 async def final_answer(agent: Agent, form: type[BaseModel], repairs: int = 2) -> str:
     """Ask for the final answer as JSON of this form; return "done", or what went wrong.
 
-    The tools stay in the request, so that its cached beginning stays the same, but none may run.
+    The tools stay in the request, because the conversation has calls of them, but none may run.
     """
     request = "Give your final answer now, as JSON in the form asked for."
     schema = {"type": "json_schema", "schema": transform_schema(form)}
-    extra: dict[str, Any] = {"tool_choice": {"type": "none"}, "output_config": {"format": schema}}
+    extra: dict[str, Any] = {"output_config": {"format": schema}}
+    if agent.tools:
+        extra["tool_choice"] = {"type": "none"}
     for attempt in range(1, repairs + 2):
         agent.messages.append({"role": "user", "content": request})
         reply = await ask(agent, agent.max_turns + attempt, **extra)

@@ -152,7 +152,8 @@ def refusal(boxes: dict[str, Mailbox], message: Message) -> str | None:
         return f"the sender has ended ({sender.status})"
     if recipient is None:
         alive = [name for name, box in boxes.items() if box.alive]
-        return f"unknown name; alive are {', '.join(alive[:20])}"
+        more = f" and {len(alive) - 20} more" if len(alive) > 20 else ""
+        return f"unknown name; alive are {', '.join(alive[:20])}{more}"
     return None if recipient.alive else f"has ended ({recipient.status})"
 
 

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from anthropic import APIError, AsyncAnthropic
+from anthropic import APIError, AsyncAnthropic, AuthenticationError, NotFoundError
 from pydantic import BaseModel, Field
 
 from .agent import Go, Hook, Step, no_hook, run_agent
@@ -20,12 +19,12 @@ from .refund import Case, ComplianceVerdict, refund_tool
 from .tools import Tool
 
 
-class CustomerEmail(BaseModel):
+class CustomerEmail(BaseModel, strict=True):
     subject: str
     body: str
 
 
-class OrchestratorOutput(BaseModel):
+class OrchestratorOutput(BaseModel, strict=True):
     research_summary: str
     duplicate_confirmed: bool
     refund_amount: float = Field(ge=0)
@@ -106,16 +105,20 @@ async def run_case(
     budget = Budget(case.mandate.budget)
 
     async def within_budget(step: Step, go: Go) -> Any:
-        return await budget.hook(step, lambda: hook(step, go))
+        return await hook(step, lambda: budget.hook(step, go))
 
     settings: dict[str, Any] = {"max_turns": max_turns, "hook": within_budget}
     tools, _ = case_tools(client, hub, case, files, settings)
     hub.register("orchestrator")
+    case.log = hub.log
     own: dict[str, Any] = {"system": ORCHESTRATOR, "task": task, "tools": tools, **settings}
     work = partial(work_and_answer, form=OrchestratorOutput)
     model, text = MODELS["sonnet"], ""
-    with suppress(APIError):  # its status is "crashed" then, and the trace says why
+    try:
         text = await run_agent(client, hub, "orchestrator", model=model, work=work, **own)
+    except APIError as error:  # the status is "crashed" now, and the trace says why
+        if isinstance(error, AuthenticationError | NotFoundError):
+            raise  # a wrong key or model is for the person
     status = hub.boxes["orchestrator"].status
     done = OrchestratorOutput.model_validate_json(text) if status == "done" else None
     return Outcome(status, done)
@@ -127,7 +130,7 @@ def work_line(event: Event) -> str | None:
     if event.kind == "model_reply" and data["text"]:
         return f"{start} {one_line(data['text'], 75)}"
     if event.kind == "tool_call":
-        return f"{start} [Tool] {data['tool']}({one_line(data['input'])})"
+        return f"{start} [Tool] {one_line(data['tool'])}({one_line(data['input'])})"
     if event.kind == "tool_result" and data["error"]:
         return f"{start} failed: {one_line(data['text'], 75)}"
     if event.kind == "agent_ended" and data["status"] != "done":
@@ -188,7 +191,7 @@ def verify(outcome: Outcome, case: Case, knowledge: Path) -> list[str]:
         return [f"there is no answer to verify: {outcome.status}"]
     problems = []
     paid = sum(cents for _, _, cents, _ in case.ledger.rows())
-    if round(output.refund_amount * 100) != paid:
+    if abs(output.refund_amount * 100 - paid) > 0.5:
         problems.append(f"the answer says {output.refund_amount:.2f}, the ledger {dollars(paid)}")
     if output.compliance_approved != bool(case.verdict and case.verdict.approved):
         problems.append("the answer and the compliance verdict differ")
@@ -204,14 +207,17 @@ def verify_words(output: OrchestratorOutput, case: Case, knowledge: Path) -> lis
     names = ["policies/refund_policy.md", "policies/escalation_matrix.md"]
     policies = "\n".join((knowledge / name).read_text("utf-8") for name in names)
     own = [charge for charge in case.charges if charge.customer == case.customer]
+    refunds = {charge.refund for charge in own if charge.refund}
     days = {str(day) for charge in own for day in (charge.time.date(), charge.settled) if day}
     days |= {str(charge.settled + WINDOW) for charge in own if charge.settled} | {str(TODAY)}
     known = days | set(re.findall(r"\b[RE]\d+\b|\b\d{4}-\d\d-\d\d\b", policies))
     known |= {DELAY, *(charge.id for charge in own)}
+    known |= refunds | {refund for *_, refund in case.ledger.rows()}
     known |= {dollars(n * charge.cents) for charge in own for n in (1, 2)}
     checks = {
         r"\b[RE]\d+\b": ("no rule", words),
         r"\btxn_\w+": ("unknown transaction", words),
+        r"\bref_\w+": ("unknown refund", words),
         r"\b\d{4}-\d\d-\d\d\b": ("unknown date", words),
         r"\$ ?[\d,]+(?:\.\d+)?": ("unknown amount", email),
         r"\d+-\d+ (?:business )?days": ("unknown delay", email),

@@ -4,13 +4,25 @@ import asyncio
 import hashlib
 import inspect
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import BaseModel
 
-from .billing import CHARGES, REFUND_IDS, TODAY, WINDOW, Charge, dollars, duplicates, parse_cents
-from .tools import Arguments, Tool
+from .billing import (
+    CHARGES,
+    DELAY,
+    REFUND_IDS,
+    TODAY,
+    WINDOW,
+    Charge,
+    dollars,
+    duplicates,
+    parse_cents,
+)
+from .hub import Log
+from .tools import Arguments, ProgramError, Tool
 
 
 @dataclass(frozen=True)
@@ -18,11 +30,11 @@ class Mandate:
     """What one case is for and how far it may go: Mandate("Resolve …", refund_limit=5000)."""
 
     goal: str
-    refund_limit: int = 5000  # cents: above it a person decides (rule E1)
+    refund_limit: int = 5000  # cents: above it the tool refuses, for somebody else to decide
     budget: float = 1.00  # dollars for all agents of the case
 
 
-class ComplianceVerdict(BaseModel):
+class ComplianceVerdict(BaseModel, strict=True):
     """The reviewer's structured answer; it binds to exactly this case, charge and amount."""
 
     case: str
@@ -102,13 +114,19 @@ class Case:
     ledger: Ledger = field(default_factory=Ledger)
     approve: Approve | None = None
     charges: tuple[Charge, ...] = CHARGES
-    holds: Mapping[str, str] = field(default_factory=dict)  # customer: why nothing may be paid out
+    holds: dict[str, str] = field(default_factory=dict)  # customer: why nothing may be paid out
     verdict: ComplianceVerdict | None = None
+    denied: dict[str, str] = field(default_factory=dict)  # transaction: why a person said no
+    log: Log | None = None  # of the run, for what was asked of a person and decided
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def keep(self, verdict: ComplianceVerdict) -> None:
+    def keep(self, verdict: ComplianceVerdict | None) -> None:
         """Keep the reviewer's newest verdict; no argument of a model carries it."""
         self.verdict = verdict
+
+    def note(self, kind: str, **facts: Any) -> None:
+        if self.log:
+            self.log.record(kind, "human", **facts)
 
 
 def find_duplicate(case: Case) -> Charge:
@@ -153,15 +171,24 @@ def check_verdict(case: Case, charge: Charge) -> None:
 
 
 async def ask_approval(case: Case, charge: Charge, reason: str) -> None:
-    """Ask the person at the gate. Refused: nobody is there, no decision, or denied."""
+    """Ask the person at the gate. Refused: nobody is there, no decision, or denied, for good."""
     if case.approve is None:
         raise Refused("there is no approval gate in this run, so no refund")
+    if charge.id in case.denied:
+        raise Refused(f"not approved: {case.denied[charge.id]}")
     request = ApprovalRequest(case.customer, charge.id, charge.cents, charge.card, reason)
+    case.note("approval_asked", request=request)
     decision = case.approve(request)
     if inspect.isawaitable(decision):
         decision = await decision
-    if decision is None or decision.granted is not True:
-        raise Refused(f"not approved: {decision.reason if decision else 'no decision'}")
+    case.note("approval_given", request=request, decision=decision)
+    if decision is None:
+        raise Refused("not approved: no decision")
+    if not hasattr(decision, "granted"):
+        raise ProgramError(f"approve gave {decision!r}; it gives an Approval, or None")
+    if decision.granted is not True:
+        case.denied[charge.id] = decision.reason
+        raise Refused(f"not approved: {decision.reason}")
 
 
 class RefundArguments(Arguments):
@@ -179,11 +206,12 @@ def refund_tool(case: Case) -> Tool:
             if not case.ledger.find(charge.id):
                 check_verdict(case, charge)
                 await ask_approval(case, charge, arguments.reason)
-                check_verdict(case, check_refund(case, arguments.amount, arguments.customer_id))
+                charge = check_refund(case, arguments.amount, arguments.customer_id)
+                check_verdict(case, charge)
             refund_id = case.ledger.refund(charge, charge.cents)
         return (
             f"refunded {dollars(charge.cents)} of {charge.id} to {charge.card}, "
-            f"refund ID {refund_id}, 3-5 business days"
+            f"refund ID {refund_id}, {DELAY}"
         )
 
     return Tool(

@@ -71,7 +71,8 @@ class ScriptedTransport(httpx2.AsyncBaseTransport):
             error = {"type": "error", "error": {"type": reply.kind, "message": reply.kind}}
             return httpx2.Response(reply.status, json=error, headers=reply.headers)
         exchange = Exchange(agent, turn, reply.blocks, reply.stop_reason, reply.usage)
-        return httpx2.Response(200, json=answer(exchange, body))
+        content = json.dumps(answer(exchange, body))  # plain ASCII, whatever the script holds
+        return httpx2.Response(200, content=content, headers={"content-type": "application/json"})
 
     async def _reply(self, agent: str, turn: int, body: Any) -> Reply | Failure | Exception:
         """Return what the script says. ProgramError: the script itself is wrong."""

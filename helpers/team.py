@@ -9,7 +9,7 @@ from typing import Any
 from anthropic import APIError, AsyncAnthropic
 from pydantic import Field
 
-from .agent import run_agent
+from .agent import run_agent, task_group
 from .hub import Clock, Hub, end_agent
 from .tools import Arguments, NoArguments, Tool, messaging_tools
 
@@ -38,7 +38,13 @@ class Crew:
     def start(self, name: str, starter: str | None = None, **settings: Any) -> asyncio.Task[str]:
         """Register an agent and start it; the settings are those of `run_agent`."""
         self.hub.register(name, starter)
-        self.tasks[name] = self.group.create_task(self._work(name, starter, settings), name=name)
+        work = self._work(name, starter, settings)
+        try:
+            self.tasks[name] = self.group.create_task(work, name=name)
+        except RuntimeError:  # the crew is being stopped
+            work.close()
+            end_agent(self.hub, name, "killed")
+            raise
         return self.tasks[name]
 
     async def _work(self, name: str, starter: str | None, settings: dict[str, Any]) -> str:
@@ -73,25 +79,16 @@ async def heartbeat() -> None:
 
 @asynccontextmanager
 async def crew(client: AsyncAnthropic, hub: Hub) -> AsyncIterator[Crew]:
-    """Open a crew. Leaving it dismisses who is still at work; after an error they are killed.
-
-    An error of one agent stops the others and is raised as it is, not as a group.
-    """
-    failure = None
-    try:
-        async with asyncio.TaskGroup() as group:
-            team, beat = Crew(client, hub, group), group.create_task(heartbeat())
-            how = "killed"
-            try:
-                yield team
-                how = "dismissed"
-            finally:
-                team.stop(list(team.tasks), how)
-                beat.cancel()
-    except BaseExceptionGroup as errors:
-        failure = errors.exceptions[0]
-    if failure:  # raised out here it does not carry the group along, which Jupyter can't show
-        raise failure from failure.__cause__
+    """Open a crew. Leaving it dismisses who is still at work; after an error they are killed."""
+    async with task_group() as group:
+        team, beat = Crew(client, hub, group), group.create_task(heartbeat())
+        how = "killed"
+        try:
+            yield team
+            how = "dismissed"
+        finally:
+            team.stop(list(team.tasks), how)
+            beat.cancel()
 
 
 async def run_team(
@@ -156,14 +153,14 @@ class Subagents:
         hub, instructions = self.team.hub, arguments.per_subagent_instructions
         if len(self.alive()) + len(instructions) > self.max_alive:
             raise ValueError(f"{self.max_alive} helpers may live at once, {len(self.alive())} do")
-        spawned = []
+        spawned: list[str] = []
         for instruction in instructions:
             name = hub.new_name()
             task = f"{arguments.base_instruction}\n\n{instruction}".strip()
             own = {"system": HELPER_SYSTEM.format(name=name), "tools": self.tools_of(hub, name)}
             self.team.start(name, self.lead, task=task, **own, **self.settings)
+            self.names.append(name)
             spawned.append(name)
-        self.names += spawned
         return f"spawned: {', '.join(spawned)}"
 
     async def status(self, arguments: NoArguments) -> str:

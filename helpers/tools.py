@@ -1,11 +1,12 @@
 """Tools that carry their own handler, and the two that every agent has. Notebook 02 builds them."""
 
+import asyncio
 import functools
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from anthropic import AnthropicError, APIError
 from anthropic.types import ToolParam, ToolResultBlockParam
@@ -64,9 +65,18 @@ class ProgramError(AnthropicError):
     """A mistake in the program, for the person: `call_tool` lets it through to the cell."""
 
 
+def encodable(value: Any) -> Any:
+    """Return data with each text in it made valid UTF-8: half a character can't be sent again."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {encodable(key): encodable(part) for key, part in value.items()}
+    return [encodable(part) for part in value] if isinstance(value, list) else value
+
+
 def neutralise(text: str) -> str:
     """Return the text as valid UTF-8, every agent-message tag in it made harmless."""
-    text = text.encode("utf-8", "replace").decode()
+    text = encodable(text)
     return re.sub(r"<(?=\s*/?\s*agent-message)", "&lt;", text, flags=re.IGNORECASE)
 
 
@@ -102,6 +112,16 @@ def explain(error: ValidationError) -> str:
     return "; ".join(problems)
 
 
+def by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
+    """Return tools by their names. ValueError: a name is used twice."""
+    found: dict[str, Tool] = {}
+    for tool in tools:
+        if tool.name in found:
+            raise ValueError(f"two tools are called {tool.name!r}")
+        found[tool.name] = tool
+    return found
+
+
 async def call_tool(tools: Mapping[str, Tool], call: ToolCall) -> ToolResultBlockParam:
     """Run one call; return its result block, an error if it failed. ProgramError: our own bug."""
     tool = tools.get(call.name)
@@ -114,6 +134,10 @@ async def call_tool(tools: Mapping[str, Tool], call: ToolCall) -> ToolResultBloc
         return tool_result(call, as_text(f"bad arguments: {explain(error)}"), True)
     try:
         return tool_result(call, as_text(await tool.handler(arguments)))
+    except asyncio.CancelledError:
+        if cast(asyncio.Task[Any], asyncio.current_task()).cancelling():
+            raise  # somebody stops the agent
+        return tool_result(call, "CancelledError: what the tool waited for was cancelled", True)
     except Exception as error:
         if isinstance(error, AnthropicError) and not isinstance(error, APIError):
             raise  # a mistake in the program is for the person, not for the model

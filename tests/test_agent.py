@@ -1,7 +1,8 @@
 """The loop: mail is read, calls are answered, and every end has one name."""
 
 import asyncio
-from typing import Any
+from contextlib import suppress
+from typing import Any, cast
 
 import anthropic
 import pytest
@@ -9,7 +10,7 @@ from anthropic.types import MessageParam
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.agent import Go, Step, at_most, run_agent
+from helpers.agent import EndAgent, Go, Step, at_most, run_agent
 from helpers.hub import Hub, end_agent
 from helpers.replay import ReplayError
 from helpers.scripted import Answer, Blocks, Failure, Reply, scripted
@@ -216,6 +217,17 @@ def test_an_error_of_the_program_in_one_call_stops_the_others_and_is_raised_plai
     assert outcome.status == "crashed"
 
 
+def test_a_mistake_of_the_program_counts_more_than_an_end_by_the_hook() -> None:
+    async def hook(step: Step, go: Go) -> Any:
+        if step.name == "end":
+            raise EndAgent("over_budget")
+        return await go()
+
+    tools = [returning("end", ""), raising("ask", ReplayError("differs"))]
+    outcome = solo([{"end": {}}, {"ask": {}}], tools=tools, hook=hook)
+    assert isinstance(outcome.error, ReplayError)
+
+
 def test_an_agent_can_run_only_the_tools_it_was_given() -> None:
     refunds: list[str] = []
 
@@ -289,6 +301,12 @@ def test_a_tool_that_acts_is_not_run_in_the_last_turn() -> None:
     assert earlier == ["paid"]
 
 
+def test_a_wait_is_not_run_in_the_last_turn() -> None:
+    outcome = solo([WAIT], max_turns=1)
+    assert "not run" in outcome.events("tool_result")[0].data["text"]
+    assert outcome.hub.log.events[-1].time == 0
+
+
 def test_no_tools_means_none_and_default_means_messaging() -> None:
     names = [tool["name"] for tool in solo("Done.").requests[0]["tools"]]
     assert names == ["send_message", "wait_for_message"]
@@ -328,6 +346,11 @@ def test_a_pause_is_sent_back_and_the_turn_goes_on() -> None:
     assert outcome.text == "Whole."
     assert roles(outcome.requests[1]) == ["user", "assistant"]
     assert outcome.status == "done"
+
+
+def test_a_call_beside_a_pause_is_answered() -> None:
+    outcome = solo(Reply([{"look": {}}], "pause_turn"), "Done.", tools=[returning("look", "seen")])
+    assert outcome.results()[0]["content"] == "seen"
 
 
 def test_tool_use_without_a_call_ends_the_turn() -> None:
@@ -404,6 +427,84 @@ def test_an_agent_ended_from_outside_takes_no_further_turn() -> None:
     assert ended(outcome.hub) == [("solo", "killed")]
 
 
+def test_an_agent_that_has_ended_runs_none_of_the_calls_it_had_begun() -> None:
+    async def pay(_: NoArguments) -> str:
+        paid.append(True)
+        return "paid"
+
+    async def end(_: NoArguments) -> str:
+        end_agent(hub, "solo", "killed")
+        return ""
+
+    paid: list[bool] = []
+    hub = quiet_hub()
+    outcome = solo([{"end": {}}, {"pay": {}}], hub=hub, tools=[tool("end", end), tool("pay", pay)])
+    assert paid == []
+    assert [event.data["tool"] for event in outcome.events("tool_call")] == ["end"]
+
+
+def test_an_agent_is_stopped_even_if_its_tool_swallows_the_cancel() -> None:
+    async def deaf(_: NoArguments) -> str:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return "went on"
+
+    async def body() -> Hub:
+        async with scripted(lambda *_: [{"deaf": {}}]) as session:
+            hub = quiet_hub("solo")
+            own: dict[str, Any] = SOLO | {"tools": [tool("deaf", deaf)]}
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await run_agent(session.client, hub, "solo", **own)
+            return hub
+
+    hub = run(body())
+    assert ended(hub) == [("solo", "killed")]
+    assert sum(event.kind == "model_call" for event in hub.log.events) == 1
+
+
+def test_what_an_old_agent_still_does_is_not_done_in_the_name_of_the_next() -> None:
+    async def deaf(_: NoArguments) -> str:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await again.wait()
+        return "went on"
+
+    async def body() -> Hub:
+        async with scripted(lambda *_: [{"deaf": {}}]) as session:
+            hub = quiet_hub("solo")
+            own: dict[str, Any] = SOLO | {"tools": [tool("deaf", deaf)]}
+            old = asyncio.create_task(run_agent(session.client, hub, "solo", **own))
+            await settle(60)
+            end_agent(hub, "solo", "killed")
+            old.cancel()
+            await settle()
+            hub.register("solo")
+            again.set()
+            await asyncio.gather(old, return_exceptions=True)
+            return hub
+
+    again = asyncio.Event()
+    hub = run(body())
+    assert hub.boxes["solo"].status == "active"
+    assert ended(hub) == [("solo", "killed")]
+
+
+@pytest.mark.parametrize("status", [None, "done"])
+def test_an_agent_that_is_not_alive_is_refused_before_it_costs(status: str | None) -> None:
+    async def body() -> None:
+        hub, talk = quiet_hub(*(["helper1"] if status else [])), list[MessageParam]()
+        if status:
+            end_agent(hub, "helper1", status)
+        async with scripted(in_order()) as session:
+            with pytest.raises(ValueError, match="'helper1' is not alive on this hub"):
+                await run_agent(session.client, hub, "helper1", messages=talk, **SOLO)
+        assert talk == []
+        assert not any(event.kind == "model_call" for event in hub.log.events)
+
+    run(body())
+
+
 def test_a_reply_that_comes_after_the_end_is_dropped() -> None:
     async def hook(step: Step, go: Go) -> Any:
         reply = await go()
@@ -434,6 +535,22 @@ def test_a_call_that_a_stop_left_open_is_closed_with_an_error_result() -> None:
     assert_acceptable({"messages": talk})
     assert [message["role"] for message in talk] == ["user", "assistant", "user"]
     assert words(talk[-1]).count('"is_error": true') == 2
+
+
+def test_a_stop_keeps_the_result_of_a_call_that_was_done() -> None:
+    async def hook(step: Step, go: Go) -> Any:
+        if step.name == "slow":
+            await settle()
+            raise EndAgent("over_budget")
+        return await go()
+
+    talk: list[MessageParam] = []
+    tools = [returning("book", "booked"), returning("slow", "")]
+    solo([{"slow": {}}, {"book": {}}], tools=tools, hook=hook, messages=talk)
+    assert_acceptable({"messages": talk})
+    slow, book = cast(Any, talk[-1]["content"])
+    assert book["content"] == "booked"
+    assert "may or may not have been done" in slow["content"]
 
 
 def test_a_call_in_a_reply_that_was_cut_off_is_closed() -> None:
@@ -564,13 +681,17 @@ def test_hostile_calls_of_the_messaging_tools_lose_no_mail(
     assert {id(m) for m in sent} <= {id(m) for m in [*received, *dead, *inboxes]}
 
 
-@given(st.lists(blocks.filter(bool), max_size=4), st.lists(st.text(), max_size=2))
-def test_the_api_would_accept_every_request(
-    script: list[list[dict[str, Any]]], mail: list[str]
-) -> None:
-    said = [[{"text": "Well."}, *(b for b in reply if "text" not in b)] for reply in script]
-    for request in solo(*said, mail=mail, max_turns=4).requests:
+@given(st.lists(replies, max_size=4), st.lists(st.text(), max_size=2))
+def test_the_api_would_accept_every_request(script: list[Reply], mail: list[str]) -> None:
+    for request in solo(*script, mail=mail, max_turns=4).requests:
         assert_acceptable(request)
+
+
+@pytest.mark.parametrize("key", ["\ud800", "plain"])
+def test_half_a_surrogate_pair_in_arguments_breaks_nothing(key: str) -> None:
+    outcome = solo([{"read": {key: ["\udcff"]}}], "Done.", tools=[returning("read", "page")])
+    assert outcome.error is None
+    assert outcome.text == "Done."
 
 
 def test_half_a_surrogate_pair_in_a_result_breaks_nothing() -> None:

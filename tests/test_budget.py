@@ -149,6 +149,27 @@ def test_a_call_that_timed_out_costs_its_worst_case_for_it_may_have_been_billed(
     assert budget.reserved == 0
 
 
+def test_a_reply_that_nobody_can_read_costs_its_worst_case() -> None:
+    async def garbled() -> None:
+        raise ValueError("no JSON")
+
+    async def body() -> Budget:
+        budget = Budget(1.0)
+        with pytest.raises(ValueError, match="no JSON"):
+            await budget.hook(step(), garbled)
+        return budget
+
+    budget = run(body())
+    assert budget.spent == budget.worst_case(step()) > 0
+    assert budget.reserved == 0
+
+
+@pytest.mark.parametrize("limit", [float("nan"), -1.0])
+def test_a_budget_that_bounds_nothing_is_refused(limit: float) -> None:
+    with pytest.raises(ValueError, match="a number of dollars"):
+        Budget(limit)
+
+
 def test_a_reply_under_the_dated_name_of_a_model_has_the_price_of_the_name_asked_for() -> None:
     async def reply() -> SimpleNamespace:
         return SimpleNamespace(model=f"{MODEL}-20260101", usage=usage(1_000, 200))

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel
@@ -27,7 +27,8 @@ class Verdict(BaseModel):
 ROLES = {
     "researcher": Role("finds facts", "You find facts.", ("look", "search"), "haiku"),
     "drafter": Role("writes", "You write.", ("look",), "sonnet"),
-    "judge": Role("decides", "You decide.", (), "haiku", Verdict),
+    "judge": Role("decides", "You decide.", ("look",), "haiku", Verdict),
+    "oracle": Role("decides alone", "You decide.", (), "haiku", Verdict),
 }
 TOOLBOX = {name: returning(name, f"{name}: ok") for name in ("look", "search", "pay")}
 YES = '{"approved": true, "reasons": ["R1"]}'
@@ -299,7 +300,7 @@ def judged(*answers: Answer) -> Run:
 
 def test_a_structured_answer_is_kept_as_its_form() -> None:
     outcome = judged(YES)
-    assert outcome.kept == [Verdict(approved=True, reasons=["R1"])]
+    assert outcome.kept == [None, Verdict(approved=True, reasons=["R1"])]
     assert YES in outcome.said()
 
 
@@ -311,10 +312,23 @@ def test_the_form_is_asked_for_with_tools_in_sight_but_none_to_run() -> None:
     assert answering["tools"] == working["tools"]
 
 
+def test_an_agent_without_tools_is_asked_for_its_form_without_a_choice_of_tools() -> None:
+    said = orchestrated([task("oracle")], helper=lambda agent, turn: YES)
+    assert "tool_choice" not in delegate(said).sent_by("oracle1")[1]  # the API refuses it there
+
+
+@pytest.mark.parametrize(
+    "role", [Role("reads", "You read.", ("Raed",), "haiku"), Role("reads", "You read.", (), "gpt")]
+)
+def test_a_role_with_an_unknown_tool_or_model_is_refused_at_once(role: Role) -> None:
+    with pytest.raises(ValueError, match="role 'reader'"):
+        Delegation(cast(Any, None), Hub(show=None), {"reader": role}, TOOLBOX)
+
+
 @pytest.mark.parametrize("misfits", [1, 2])
 def test_an_answer_that_does_not_fit_is_repaired_at_most_twice(misfits: int) -> None:
     outcome = judged(*['{"approved": true}'] * misfits, YES)
-    assert outcome.kept == [Verdict(approved=True, reasons=["R1"])]
+    assert outcome.kept == [None, Verdict(approved=True, reasons=["R1"])]
     repair = outcome.sent_by("judge1")[2]["messages"][-1]["content"]
     assert "reasons: Field required" in repair
 
@@ -333,7 +347,7 @@ def test_without_a_fitting_answer_nothing_is_kept(answers: list[Answer], says: s
     outcome = judged(*answers)
     assert outcome.results()[0]["error"]
     assert says in outcome.said()
-    assert outcome.kept == []
+    assert outcome.kept == [None]  # what was kept before no longer counts
     assert len(outcome.sent_by("judge1")) == 1 + len(answers)
 
 
@@ -341,7 +355,7 @@ def test_an_agent_that_fails_at_its_work_is_not_asked_for_an_answer() -> None:
     refusal = Reply([{"text": YES}], "refusal")
     outcome = delegate(orchestrated([task("judge")], helper=lambda agent, turn: refusal))
     assert "ended refusal" in outcome.said()
-    assert outcome.kept == []
+    assert outcome.kept == [None]
 
 
 def test_every_request_for_an_answer_is_one_the_api_takes() -> None:

@@ -115,7 +115,7 @@ def test_live_asks_the_api_at_the_address_and_with_the_key_it_was_given(
     assert path == "/v1/messages"
     assert secret(headers) == "a-key-for-tests"
     assert body["model"] == LIVE_MODEL
-    assert f"live: {LIVE_MODEL}" in capsys.readouterr().out
+    assert f"live: the API answers ({LIVE_MODEL}," in capsys.readouterr().out
 
 
 def test_live_needs_no_recording_and_has_a_real_clock(api: Api) -> None:
@@ -242,6 +242,6 @@ def test_the_cells_of_a_notebook_run_live_as_they_are(api: Api, name: str) -> No
     printed = "".join(
         out.get("text", "") for cell in notebook.cells for out in cell.get("outputs", [])
     )
-    assert f"live: {LIVE_MODEL} answers through the API" in printed
+    assert f"live: the API answers ({LIVE_MODEL}," in printed
     assert "Hello." in printed
     assert len(api.seen) > 3

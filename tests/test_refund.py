@@ -37,7 +37,7 @@ from helpers.refund import (
     refund_tool,
 )
 from helpers.scripted import Answer, Failure, Reply, Script
-from helpers.tools import ToolCall, call_tool
+from helpers.tools import ProgramError, ToolCall, call_tool
 
 from .support import Outcome, in_turn, run, settle, solo, solo_run
 
@@ -197,6 +197,37 @@ def test_anything_but_a_clear_yes_is_a_no(approve: Approve | None, says: str) ->
     case = ready(approve)
     assert says in ask(case)
     assert not paid(case)
+
+
+def test_an_answer_that_is_no_approval_is_the_program_s_mistake_and_pays_nothing() -> None:
+    case = ready(lambda request: True)  # type: ignore[arg-type,return-value]
+    with pytest.raises(ProgramError, match="approve gave True; it gives an Approval, or None"):
+        ask(case)
+    assert not paid(case)
+
+
+def test_a_no_is_final_and_no_decision_may_be_asked_for_again() -> None:
+    decisions = iter([None, Approval(False, "call her first"), Approval(True)])
+    asked: list[ApprovalRequest] = []
+    case = ready(lambda request: asked.append(request) or next(decisions))  # type: ignore[func-returns-value]
+    assert "no decision" in ask(case)
+    assert "call her first" in ask(case)
+    assert "call her first" in ask(case)
+    assert len(asked) == 2
+    assert not paid(case)
+
+
+def test_what_a_person_was_asked_and_said_stands_in_the_log() -> None:
+    hub = Hub(Clock(), show=None)
+    yes_once = Approval(True, "seen the statement")
+
+    async def body() -> None:
+        await call(ready(lambda request: yes_once, log=hub.log))
+
+    run(body())
+    asked, given = hub.log.events
+    assert (asked.kind, asked.data["request"].cents) == ("approval_asked", 4999)
+    assert (given.kind, given.data["decision"]) == ("approval_given", yes_once)
 
 
 def test_a_person_is_asked_about_exactly_this_refund() -> None:
@@ -511,10 +542,10 @@ class Run:
     def case(self) -> Case:
         mandate = Mandate("Resolve it.", refund_limit=self.attack.limit)
         case = Case(self.attack.customer, mandate, self.ledger, self.approve, holds=self.holds)
-        keep: Callable[[ComplianceVerdict], None] = case.keep
+        keep: Callable[[ComplianceVerdict | None], None] = case.keep
 
-        def remember(verdict: ComplianceVerdict) -> None:
-            self.kept.append(verdict)
+        def remember(verdict: ComplianceVerdict | None) -> None:
+            self.kept += [verdict] if verdict else []
             keep(verdict)
 
         case.keep = remember  # type: ignore[method-assign]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import anthropic
 import pytest
 
-from helpers.client import MODES, Session, connect
+from helpers.client import MODES, Session, SettingError, connect
 from helpers.hub import Event, Hub, trace_line
 from helpers.recording import ClockStep, Exchange, RecordingError, load, save
 from helpers.replay import Replay, ReplayError
@@ -663,10 +663,38 @@ def test_an_error_of_the_replay_shows_the_cell_and_not_the_sdk(stage: Stage) -> 
     assert run(cell()) == ["cell"]
 
 
-def test_a_pace_that_is_no_number_is_named(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COOKBOOK_PACE", "fast")
-    with pytest.raises(ValueError, match="COOKBOOK_PACE is 'fast'; it is seconds"):
+@pytest.mark.parametrize("pace", ["fast", "-1", "nan", "inf"])
+def test_a_pace_that_is_no_number_of_seconds_is_named(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, pace: str
+) -> None:
+    monkeypatch.setenv("COOKBOOK_PACE", pace)
+    with pytest.raises(SettingError, match=f"COOKBOOK_PACE is '{pace}'; it is seconds"):
         stage.play(pair, "recorded", PAIR)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "name"),
+    [
+        ("COOKBOOK_CLIENT", "replay", "team"),
+        ("COOKBOOK_CLIENT", "live", "team"),
+        ("COOKBOOK_PACE", "fast", "team"),
+        ("COOKBOOK_PACE", "0", "no_such_recording"),
+    ],
+)
+def test_a_wrong_setting_or_name_shows_the_cell_and_not_our_own_lines(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, name: str
+) -> None:
+    async def cell() -> list[str]:
+        try:
+            async with connect(name, stage.folder):
+                pass
+        except ValueError as error:
+            return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+        return []
+
+    stage.play(pair, "fill", PAIR)
+    monkeypatch.setenv(variable, value)
+    assert run(cell()) == ["cell", "__aenter__", "connect"]
 
 
 def test_an_unknown_mode_is_answered_with_the_modes(stage: Stage) -> None:

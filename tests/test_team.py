@@ -361,6 +361,31 @@ def test_the_number_of_living_helpers_is_capped() -> None:
     assert_ended_once(hub)
 
 
+def test_a_crew_that_is_being_stopped_starts_nobody() -> None:
+    async def body() -> Hub:
+        async with scripted(chat) as session:
+            hub = Hub(session.clock, show=None)
+            async with crew(session.client, hub) as team:
+                pass
+            with pytest.raises(RuntimeError):
+                team.start("late", model=session.model, system="You are late.", task="Begin.")
+            return hub
+
+    assert ended(run(body())) == [("late", "killed")]
+
+
+def test_helpers_started_before_an_error_are_still_the_lead_s() -> None:
+    def tools_of(hub: Hub, name: str) -> list[Tool]:
+        if name == "helper2":
+            raise RuntimeError("no tools left")
+        return []
+
+    steps: list[Answer] = [[create(2)], [{"get_status": {}}]]
+    _, hub = lead_run(lead_does(*steps, helper="Ready."), tools_of=tools_of)
+    assert "no tools left" in results(hub, "create_subagents")[0]
+    assert results(hub, "get_status")[0].startswith("helper1: ")
+
+
 def test_helpers_started_at_different_times_are_all_listed_and_can_be_ended() -> None:
     kill = {"kill_subagents": {"subagent_ids": ["helper1", "helper2"]}}
     status: Answer = [{"get_status": {}}]

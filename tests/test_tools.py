@@ -20,13 +20,14 @@ from helpers.tools import (
     Tool,
     ToolCall,
     as_text,
+    by_name,
     call_tool,
     messaging_tools,
     neutralise,
     render,
 )
 
-from .support import TAG, contents, quiet_hub, raising, returning, run, tool
+from .support import TAG, contents, quiet_hub, raising, returning, run, settle, tool
 
 ANY_TAG = re.compile(r"<\s*/?\s*agent-message", re.IGNORECASE)
 json_values = st.recursive(
@@ -144,8 +145,30 @@ def test_a_replay_error_in_a_tool_reaches_the_person() -> None:
 
 
 def test_a_cancel_goes_through_a_tool() -> None:
-    with pytest.raises(asyncio.CancelledError):
-        call("ask", {}, raising("ask", asyncio.CancelledError()))
+    async def wait(_: NoArguments) -> None:
+        await asyncio.Event().wait()
+
+    async def body() -> None:
+        asking = asyncio.create_task(
+            call_tool({"ask": tool("ask", wait)}, ToolCall("1", "ask", {}))
+        )
+        await settle()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    run(body())
+
+
+def test_a_tool_that_waited_for_something_cancelled_is_an_error_result() -> None:
+    text, is_error = call("ask", {}, raising("ask", asyncio.CancelledError()))
+    assert is_error
+    assert "what the tool waited for was cancelled" in text
+
+
+def test_two_tools_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="two tools are called 'look'"):
+        by_name([returning("look", 1), returning("look", 2)])
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,8 @@ async def check_second_reviewer(answer: Any) -> str | None:
         return "there is no tone_reviewer"
     if not looks_like_a_role(role):
         return "tone_reviewer should be a Role"
+    if isinstance(role.tools, str):
+        return f'its tools should be a tuple: ("{role.tools}",)'
     if extra := [tool for tool in role.tools if tool not in READING]:
         return f"tone_reviewer may only read, but it has {', '.join(extra)}"
     if role.form is not None:
@@ -75,8 +77,10 @@ async def check_second_reviewer(answer: Any) -> str | None:
 
 
 async def check_tool_taken_away(answer: Any) -> str | None:
+    if isinstance(answer, dict):
+        answer = answer.get("researcher")
     if not looks_like_a_role(answer):
-        return "it should be a Role"
+        return "it should be a Role: the researcher's"
     if GATEWAY in answer.tools:
         return "it still has the gateway"
     if missing := [tool for tool in READING if tool not in answer.tools]:

@@ -20,8 +20,16 @@ def request(cents: int, reason: str = "duplicate", charge: str = LAST) -> Approv
     return ApprovalRequest(CHARGE[charge].customer, charge, cents, CHARGE[charge].card, reason)
 
 
+async def decided(answer: Any, request: ApprovalRequest) -> Any:
+    """Return the decision of an approve function, which may be async."""
+    decision = answer(request)
+    return await decision if inspect.isawaitable(decision) else decision
+
+
 def odd(decision: Any) -> str | None:
     """Return what is wrong with a decision's type, or None."""
+    if decision is ...:
+        return "the dots are still there"
     if decision is None or isinstance(getattr(decision, "granted", None), bool):
         return None
     return f"the answer should be an Approval or None, not {decision!r}"
@@ -33,16 +41,17 @@ def said(decision: Any) -> bool | None:
 
 
 async def check_policy(answer: Any) -> str | None:
-    if problem := odd(answer(request(2_500))) or odd(answer(request(2_501))):
-        return problem
+    for cents in (2_500, 2_501):
+        if problem := odd(await decided(answer, request(cents))):
+            return problem
     for cents in (4_999, 2_501):
-        if said(answer(request(cents))) is not None:
+        if said(await decided(answer, request(cents))) is not None:
             return f"{dollars(cents)} is for a person to decide: return None"
     for cents in (1, 2_499, 2_500):
-        if said(answer(request(cents))) is not True:
+        if said(await decided(answer, request(cents))) is not True:
             return f"{dollars(cents)} with a reason should be granted"
     for reason in ("", "  "):
-        if said(answer(request(1_000, reason))) is not False:
+        if said(await decided(answer, request(1_000, reason))) is not False:
             return f"{dollars(1_000)} with the reason {reason!r} should be denied"
     return None
 
@@ -57,22 +66,22 @@ async def check_day_limit(answer: Any) -> str | None:
     ask = answer(ledger, 12_497, yes)
     if not callable(ask):
         return "it should return a function of the request"
-    if problem := odd(ask(request(4_999, charge=TWO[0]))):
+    if problem := odd(await decided(ask, request(4_999, charge=TWO[0]))):
         return problem
     asked.clear()
     for paid, charge in enumerate(TWO):
-        if said(ask(request(4_999, charge=charge))) is not True:
+        if said(await decided(ask, request(4_999, charge=charge))) is not True:
             return f"with {dollars(paid * 4_999)} paid, $49.99 is within the limit of $124.97"
         ledger.refund(CHARGE[charge], 4_999)
-    if said(ask(request(2_500))) is not False:
+    if said(await decided(ask, request(2_500))) is not False:
         return "$99.98 is paid and the limit $124.97, so $25.00 more should be denied"
     if asked != list(TWO):
         return f"`approve` was asked about {asked}: it should be asked once within the limit, only"
-    if said(ask(request(2_499))) is not True:
+    if said(await decided(ask, request(2_499))) is not True:
         return "$99.98 and $24.99 are the limit of $124.97 to the cent, and that is allowed"
     for decision in (Approval(False, "no"), None):
         ask = answer(Ledger(), 12_497, lambda _, decision=decision: decision)
-        if said(ask(request(2_499))) is not said(decision):
+        if said(await decided(ask, request(2_499))) is not said(decision):
             return f"`approve` said {decision}, and that should stand"
     return None
 
@@ -119,7 +128,7 @@ async def check_undo(answer: Any) -> str | None:
             return f"it settled on {SETTLES}: on {day} it should raise Refused"
         if sent.voided:
             return "a settled refund must not be marked as voided"
-        if "undone" not in reason:
+        if "undone" not in reason or not any(no in reason for no in ("not", "n't", "never")):
             return "the refusal should say that it can't be undone"
     return None
 
