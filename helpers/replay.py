@@ -34,6 +34,7 @@ class Conversation:
     """What the replay knows of one agent: its messages so far and what it sent beside them."""
 
     agent: str
+    speaker: str | None
     history: list[Any] = field(default_factory=list)
     call_ids: list[str] = field(default_factory=list)
     words: dict[str, Any] = field(default_factory=dict)
@@ -177,7 +178,7 @@ class Replay:
         call.reply.set_result(reply)
 
     def _cancel(self, call: Call) -> None:
-        exchange = call.exchange
+        exchange, call.conversation.asking = call.exchange, False
         self._waiting.pop(exchange.key, None)
         self._cancelled.add(exchange.key)
         if self.mode == "fill":
@@ -218,8 +219,8 @@ class Replay:
         """Return the conversation that this request continues: its history, then something new."""
         messages = body["messages"]
         for conversation in self._conversations:
-            known = conversation.history
-            if not conversation.asking and messages[: len(known)] == known:
+            known, same = conversation.history, conversation.speaker == speaker(body)
+            if same and not conversation.asking and messages[: len(known)] == known:
                 return conversation
         return None
 
@@ -241,7 +242,7 @@ class Replay:
                 f"{self.recording.path.name} has replies for the system prompts of {known}, and "
                 f"none for {who}. Others need scripted agents, or COOKBOOK_CLIENT=live."
             )
-        self._conversations.append(Conversation(agent, asking=True))
+        self._conversations.append(Conversation(agent, name))
         return self._conversations[-1]
 
     def _compare(self, talk: Conversation, exchange: Exchange, words: dict[str, Any]) -> None:

@@ -288,6 +288,51 @@ def test_agents_that_begin_alike_are_told_apart_by_arrival(stage: Stage) -> None
     assert stage.play(body) == ["I am Ann.", "I am Bob."]
 
 
+def test_two_agents_of_equal_words_keep_their_own_conversations(stage: Stage) -> None:
+    async def talk(session: Session, name: str) -> str:
+        opening: list[Any] = [{"role": "user", "content": "Hello?"}]
+        await ask(session, name, "Hello?")
+        said: Any = {"role": "assistant", "content": [{"type": "text", "text": "Yes."}]}
+        reply = await session.client.messages.create(
+            model=session.model,
+            max_tokens=100,
+            system=f"You are {name}.",
+            messages=[*opening, said, {"role": "user", "content": "Who are you?"}],
+        )
+        return str(reply.content)
+
+    async def body(session: Session) -> list[bool]:
+        names = ("bob", "ann")
+        texts = await asyncio.gather(*(talk(session, name) for name in names))
+        return [name in text for name, text in zip(names, texts, strict=True)]
+
+    steps = "".join(
+        f"- agent: {name}\n  reply: {text}\n"
+        for name, text in [
+            ("ann", "Yes."),
+            ("bob", "Yes."),
+            ("bob", "I am bob."),
+            ("ann", "I am ann."),
+        ]
+    )
+    text = PAIR.partition("- agent")[0] + steps + "...\n"
+    assert stage.play(body, "fill", text) == [True, True]
+    assert stage.play(body) == [True, True]
+
+
+def test_a_call_that_was_given_up_can_be_made_again(stage: Stage) -> None:
+    async def body(session: Session) -> str:
+        first = asyncio.create_task(ask(session, "bob"))
+        await ask(session, "ann")
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        return await ask(session, "bob")
+
+    text = PAIR.replace("- agent: bob\n", "- agent: bob\n  cancelled: true\n- agent: bob\n")
+    assert stage.play(body, "fill", text) == "I am Bob."
+    assert stage.play(body) == "I am Bob."
+
+
 def test_a_cancelled_call_is_recorded_and_replayed(stage: Stage) -> None:
     async def body(session: Session) -> str:
         call = asyncio.create_task(ask(session, "carl"))
