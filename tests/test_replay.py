@@ -289,9 +289,10 @@ def test_agents_that_begin_alike_are_told_apart_by_arrival(stage: Stage) -> None
 
 
 def test_two_agents_of_equal_words_keep_their_own_conversations(stage: Stage) -> None:
-    async def talk(session: Session, name: str) -> str:
+    async def talk(session: Session, name: str, both: asyncio.Barrier) -> str:
         opening: list[Any] = [{"role": "user", "content": "Hello?"}]
         await ask(session, name, "Hello?")
+        await both.wait()
         said: Any = {"role": "assistant", "content": [{"type": "text", "text": "Yes."}]}
         reply = await session.client.messages.create(
             model=session.model,
@@ -302,15 +303,15 @@ def test_two_agents_of_equal_words_keep_their_own_conversations(stage: Stage) ->
         return str(reply.content)
 
     async def body(session: Session) -> list[bool]:
-        names = ("bob", "ann")
-        texts = await asyncio.gather(*(talk(session, name) for name in names))
+        both, names = asyncio.Barrier(2), ("bob", "ann")
+        texts = await asyncio.gather(*(talk(session, name, both) for name in names))
         return [name in text for name, text in zip(names, texts, strict=True)]
 
     steps = "".join(
         f"- agent: {name}\n  reply: {text}\n"
         for name, text in [
-            ("ann", "Yes."),
             ("bob", "Yes."),
+            ("ann", "Yes."),
             ("bob", "I am bob."),
             ("ann", "I am ann."),
         ]
