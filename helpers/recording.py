@@ -112,7 +112,7 @@ _Dumper.add_representer(str, _represent_text)
 class _ClockForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    clock: float = Field(ge=0)
+    clock: float = Field(ge=0, allow_inf_nan=False)
 
 
 class _ExchangeForm(BaseModel):
@@ -131,7 +131,8 @@ class _ExchangeForm(BaseModel):
         if (self.reply is None) != self.cancelled:
             raise ValueError("a step needs `reply`, or `cancelled: true`")
         for block in self.blocks() or []:
-            if len(block) != 1 or not isinstance(block.get("text", ""), str):
+            ((name, value),) = block.items() if len(block) == 1 else [("text", None)]
+            if not isinstance(value, str if name == "text" else dict):
                 raise ValueError("`reply` is a text, or a list of `text: …` and `tool: {…}`")
         return self
 
@@ -172,6 +173,8 @@ def load(path: Path) -> Recording:
     header = ["source", "about", "model", "steps"]
     if not isinstance(data, dict) or list(data) != header or not isinstance(data["steps"], list):
         raise RecordingError(f"{path.name}:1: the top needs {', '.join(header)}, in this order")
+    if any(not isinstance(data[name], str) for name in header[:3]):
+        raise RecordingError(f"{path.name}:1: {', '.join(header[:3])} are texts")
     if text.splitlines()[-1] != "...":
         raise RecordingError(f"{path.name} is cut off: its last line should be `...`")
     assert isinstance(root, yaml.MappingNode)

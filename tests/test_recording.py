@@ -182,6 +182,7 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
         ("source: authored\n", "", 1),
         ("source: authored\nabout: made by a test", "about: a\nsource: authored", 1),
         ("steps:", "stages:", 1),
+        ("model: test-model", "model: 3", 1),
         ("- agent: lead\n  reply: Done.", "- reply: Done.", 9),
         ("- agent: lead\n  reply: Done.", "- agent: 3\n  reply: Done.", 9),
         ("- agent: lead\n  reply: Done.", "- Done.", 9),
@@ -193,10 +194,12 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
         ("  reply: Done.", "  reply: [Done.]", 9),
         ("  reply: Done.", "  reply: [{text: a, read: {}}]", 9),
         ("  reply: Done.", "  reply: [{text: 3}]", 9),
+        ("  reply: Done.", "  reply: [{read: page 2}]", 9),
         ("  reply: Done.", "  reply: Done.\n  sent: hello", 9),
         ("  reply: Done.", "  reply: Done.\n  usage: 3", 9),
         ("- agent: lead\n  reply: Done.", "- clock: soon", 9),
         ("- agent: lead\n  reply: Done.", "- clock:", 9),
+        ("- agent: lead\n  reply: Done.", "- clock: inf", 9),
     ],
 )
 def test_a_mistake_in_a_step_is_named_with_its_line(
