@@ -141,8 +141,9 @@ async def ask(agent: Agent, turn: int, **extra: Any) -> Reply:
     reply: Reply = await agent.hook(step, lambda: agent.client.messages.create(**request))
     agent.check_alive()
     agent.box.confirm()
-    kept = [b for b in reply.content if b.type != "text" or b.text.strip()]  # no blank ones: the
-    if kept:  # API gives them and refuses to take them back
+    # The API gives blank texts at times, and refuses to take them back.
+    kept = [b for b in reply.content if b.type != "text" or b.text.strip()]
+    if kept:
         blocks = [encodable(block.to_dict()) for block in kept]
         agent.messages.append({"role": "assistant", "content": blocks})
     text = "".join(block.text for block in reply.content if block.type == "text")
