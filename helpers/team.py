@@ -56,9 +56,9 @@ class Crew:
             return ""  # its starter has been told; the others go on
 
     async def answer(self, name: str) -> str:
-        """Return an agent's last text once it is over; a stop meanwhile reaches all at once.
+        """Return an agent's last text once it is over; an interrupt meanwhile reaches all at once.
 
-        If its task were awaited, a stop would reach this agent alone, and its end wake others.
+        If its task were awaited, the interrupt would reach this agent alone, and its end wake others.
         """
         await asyncio.wait([self.tasks[name]])
         return self.tasks[name].result()
