@@ -58,7 +58,7 @@ class Crew:
     async def answer(self, name: str) -> str:
         """Return an agent's last text once it is over; an interrupt meanwhile reaches all at once.
 
-        If its task were awaited, the interrupt would reach this agent alone, and its end wake others.
+        Awaiting its task would let the interrupt reach it alone, and its end would wake others.
         """
         await asyncio.wait([self.tasks[name]])
         return self.tasks[name].result()
