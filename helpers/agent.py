@@ -216,10 +216,8 @@ async def take_turns(agent: Agent) -> str:
 
 def close_calls(agent: Agent) -> None:
     """Answer tool calls that a stop has left open: the API refuses a history that ends with one."""
-    last = agent.messages[-1]
-    if last["role"] == "user" or isinstance(last["content"], str):
-        return
-    blocks = cast(list[Any], last["content"])
+    last = agent.messages[-1]["content"]
+    blocks = cast(list[Any], [] if isinstance(last, str) else last)
     calls = [ToolCall(b["id"], b["name"], b["input"]) for b in blocks if b["type"] == "tool_use"]
     why = "stopped: it may or may not have been done"
     results = [agent.done.get(call.id) or tool_result(call, why, True) for call in calls]

@@ -59,6 +59,14 @@ def test_an_unknown_name_is_answered_with_the_names_of_the_living() -> None:
     assert "gone" not in fate
 
 
+@pytest.mark.parametrize(("count", "end"), [(20, ", a19"), (23, ", a19 and 3 more")])
+def test_of_many_names_that_are_alive_twenty_are_listed_and_the_rest_counted(
+    count: int, end: str
+) -> None:
+    hub = quiet_hub(*(f"a{number}" for number in range(count)))
+    assert hub.post("a0", ["nobody"], "Hello.")["nobody"].endswith(end)
+
+
 @pytest.mark.parametrize("status", FINAL)
 def test_mail_to_an_ended_agent_is_refused_with_its_status(status: str) -> None:
     hub = quiet_hub("a", "b")
