@@ -126,7 +126,6 @@ async def together(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
 
 async def ask(agent: Agent, turn: int, **extra: Any) -> Reply:
     """Send the conversation, append the reply to it as plain dicts, and return the reply."""
-    agent.check_alive()
     request: dict[str, Any] = {
         "model": agent.model,
         "max_tokens": agent.max_tokens,

@@ -68,7 +68,7 @@ class ProgramError(AnthropicError):
 def encodable(value: Any) -> Any:
     """Return data with each text in it made valid UTF-8: half a character can't be sent again."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):
         return {encodable(key): encodable(part) for key, part in value.items()}
     return [encodable(part) for part in value] if isinstance(value, list) else value
