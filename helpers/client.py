@@ -1,8 +1,9 @@
 """Connects a run to its replies: a recording (no key, no network) or the live API."""
 
 import asyncio
-import math
+import json
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,13 +14,13 @@ import httpx2
 from dotenv import dotenv_values
 
 from .hub import Clock
-from .recording import FOLDER, RecordingError, load
-from .replay import Replay, ReplayError, ReplayTransport
+from .recording import FOLDER, MODEL_INFO, RecordingError, load, scrub
+from .replay import Replay, ReplayError
 from .team import heartbeat
 
 HERE = Path(__file__).parent
 ENV_FILE = HERE.resolve().parent / ".env"
-MODES = ("recorded", "lenient", "live", "fill")
+MODES = ("recorded", "lenient", "live")  # and "fill", which is for `--fill` alone
 LIVE_MODEL = "claude-sonnet-5-5"
 
 
@@ -43,7 +44,10 @@ class Session:
 
 def setting(name: str, default: str = "") -> str:
     """Return a setting from the environment, else from the file `.env`, else the default."""
-    return os.environ.get(name) or dotenv_values(ENV_FILE).get(name) or default
+    try:
+        return os.environ.get(name) or dotenv_values(ENV_FILE).get(name) or default
+    except UnicodeDecodeError:
+        raise SettingError(f"{ENV_FILE.name} is not UTF-8 text: save it again as UTF-8") from None
 
 
 @asynccontextmanager
@@ -91,23 +95,27 @@ def _shorten(error: BaseException) -> None:
     if frame:
         frame.tb_next = None
     if isinstance(error, anthropic.APIError) and (reason := error.__cause__):
-        error.add_note(f"Reason: {type(reason).__name__}: {reason}")
+        error.add_note(scrub(f"Reason: {type(reason).__name__}: {reason}"))
         error.__cause__ = None
 
 
 def _pace() -> float:
     pace = setting("COOKBOOK_PACE", "0")
     try:
-        if 0 <= float(pace) < math.inf:
+        if 0 <= float(pace) <= 60:
             return float(pace)
     except ValueError:
         pass
-    raise SettingError(f"COOKBOOK_PACE is {pace!r}; it is seconds, such as 0.3")
+    raise SettingError(f"COOKBOOK_PACE is {pace!r}; it is seconds from 0 to 60, such as 0.3")
 
 
 @asynccontextmanager
 async def _live() -> AsyncIterator[Session]:
-    key, token = setting("ANTHROPIC_API_KEY"), setting("ANTHROPIC_AUTH_TOKEN")
+    key, token = setting("ANTHROPIC_API_KEY").strip(), setting("ANTHROPIC_AUTH_TOKEN").strip()
+    if not re.fullmatch(r"[!-~]*", key + token):  # the transport would show it in its error
+        raise SettingError(
+            "ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN holds a blank or odd character"
+        )
     if not key and not token:
         raise SettingError(
             "COOKBOOK_CLIENT=live needs a key. Put this line into the file .env beside README.md: "
@@ -131,6 +139,21 @@ async def _live() -> AsyncIterator[Session]:
         raise
 
 
+class ReplayTransport(httpx2.AsyncBaseTransport):
+    """Stands where the network would be, below a real AsyncAnthropic."""
+
+    def __init__(self, replay: Replay) -> None:
+        self._replay = replay
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.method == "GET":
+            return httpx2.Response(200, json=MODEL_INFO)
+        body = json.loads(scrub((await request.aread()).decode()))
+        if request.url.path != "/v1/messages" or body.get("stream"):
+            raise ReplayError(f"a recording answers messages.create only, not {request.url.path}")
+        return httpx2.Response(200, json=await self._replay.ask(body))
+
+
 def _client_over(replay: Replay) -> anthropic.AsyncAnthropic:
     """Return a real client that nothing of this machine leaks into: no key, profile or proxy."""
     return anthropic.AsyncAnthropic(
@@ -143,7 +166,7 @@ def _client_over(replay: Replay) -> anthropic.AsyncAnthropic:
 
 @asynccontextmanager
 async def _replayed(name: str, folder: Path, mode: str) -> AsyncIterator[Session]:
-    if mode not in MODES:
+    if mode not in (*MODES, "fill"):
         raise SettingError(f"COOKBOOK_CLIENT is {mode!r}; it can be {', '.join(MODES)}")
     recording = load(folder / f"{name}.yaml")
     replay = Replay(recording, mode, _pace())

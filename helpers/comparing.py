@@ -9,6 +9,7 @@ from .hub import one_line
 from .recording import FILL, Exchange
 
 Difference = tuple[tuple[str | int, ...], Any, Any]
+MISSING = object()
 
 
 def digest(value: object) -> str:
@@ -57,17 +58,19 @@ def differences(recorded: Any, sent: Any, path: tuple[str | int, ...] = ()) -> l
     """Return (path, recorded, sent) for each place where two JSON values differ."""
     if isinstance(recorded, dict) and isinstance(sent, dict):
         keys: list[Any] = list(dict.fromkeys([*recorded, *sent]))
-        pairs = [(key, recorded.get(key), sent.get(key)) for key in keys]
+        pairs = [(key, recorded.get(key, MISSING), sent.get(key, MISSING)) for key in keys]
     elif isinstance(recorded, list) and isinstance(sent, list):
-        pairs = [(i, a, b) for i, (a, b) in enumerate(itertools.zip_longest(recorded, sent))]
-    else:
-        return [] if recorded == sent else [(path, recorded, sent)]
+        both = itertools.zip_longest(recorded, sent, fillvalue=MISSING)
+        pairs = [(i, a, b) for i, (a, b) in enumerate(both)]
+    else:  # True is not 1 here
+        same = type(recorded) is type(sent) and recorded == sent
+        return [] if same else [(path, recorded, sent)]
     return [found for key, a, b in pairs for found in differences(a, b, (*path, key))]
 
 
 def excerpts(recorded: Any, sent: Any) -> tuple[str, str]:
     """Return both values on a line each, cut around the first character that differs."""
-    a, b = ("(nothing)" if value is None else str(value) for value in (recorded, sent))
+    a, b = ("(nothing)" if value is MISSING else str(value) for value in (recorded, sent))
     parted = (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y)
     start = max(0, next(parted, min(len(a), len(b))) - 40)
     mark = "…" if start else ""

@@ -20,7 +20,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks" / "recordings"
 FILL = ".venv/bin/python -m helpers.notebooks --fill"
-SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
+MODEL_INFO = {
+    "id": "recorded",
+    "type": "model",
+    "display_name": "recorded",
+    "created_at": "2026-01-01T00:00:00Z",
+}
+SECRET_NAME = re.compile(
+    r"(KEY|TOKEN|SECRET|PASSWORD|PASSPHRASE|CREDENTIALS?|(^|_)(PASS|PWD|PAT|DSN|DATABASE_URL))$",
+    re.I,
+)
 SECRET_TEXT = re.compile(r"sk-ant-[A-Za-z0-9_-]+")
 
 
@@ -225,10 +234,14 @@ def _only_text(blocks: list[dict[str, Any]]) -> bool:
 
 
 def scrub(text: str) -> str:
-    """Return the text without keys: `sk-ant-…` and values of variables named like a secret."""
+    """Return the text without keys: `sk-ant-…` and values of variables named like a secret.
+
+    A short value of letters only stays: it is more likely a word, and a prompt may hold it.
+    """
     for name in filter(SECRET_NAME.search, os.environ):
-        if len(value := os.environ[name]) >= 8:
-            text = text.replace(json.dumps(value)[1:-1], f"({name})")
+        value = os.environ[name]
+        if len(value) >= 8 and not (value.isalpha() and len(value) < 12):
+            text = text.replace(json.dumps(value, ensure_ascii=False)[1:-1], f"({name})")
     return SECRET_TEXT.sub("(sk-ant-key)", text)
 
 

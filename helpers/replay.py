@@ -1,28 +1,20 @@
-"""Replays a recording below the SDK, as an `httpx2` transport, one step at a time.
+"""Replays a recording below the SDK, one step at a time.
 
 A step hands over one reply or fires one timer, in the order of the file, and then lets the event
 loop run until it is idle. So agents that run side by side interleave the same way each time.
 """
 
 import asyncio
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
 import anthropic
-import httpx2
 
 from .comparing import describe, differences, report
-from .recording import FILL, ClockStep, Exchange, Recording, answer, save, scrub, speaker
+from .recording import FILL, ClockStep, Exchange, Recording, answer, save, speaker
 from .stepping import IdleProbe, VirtualClock
 
-MODEL_INFO = {
-    "id": "recorded",
-    "type": "model",
-    "display_name": "recorded",
-    "created_at": "2026-01-01T00:00:00Z",
-}
-GRACE = 0.4  # seconds that a stuck replay is given: a tool may wait for something real
+GRACE = 5.0  # seconds that a stuck replay is given: a tool may wait for something real
 
 
 class ReplayError(anthropic.AnthropicError):
@@ -101,11 +93,19 @@ class Replay:
 
     async def drive(self, body: asyncio.Task[Any]) -> None:
         """Step until cancelled; after a failure cancel the body, so that nobody waits in vain."""
+        try:
+            await self._step()
+        except Exception as error:
+            name = self.recording.path.name
+            self.fail(ReplayError(f"{name} can't be played: {type(error).__name__}: {error}"))
+        body.cancel()
+
+    async def _step(self) -> None:
+        """Play one step after another, until something has failed."""
         probe = IdleProbe()
         while True:
             await probe.idle()
             if self.failure:
-                body.cancel()
                 return
             self.clock.changed.clear()
             if self._next() is None:
@@ -278,18 +278,3 @@ class Replay:
         if isinstance(step, ClockStep):
             return f"{self.recording.path.name}:{step.line} (clock {step.seconds})"
         return f"{self.recording.path.name}:{step.line()} ({step.agent}, turn {step.turn})"
-
-
-class ReplayTransport(httpx2.AsyncBaseTransport):
-    """Stands where the network would be, below a real AsyncAnthropic."""
-
-    def __init__(self, replay: Replay) -> None:
-        self._replay = replay
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if request.method == "GET":
-            return httpx2.Response(200, json=MODEL_INFO)
-        body = json.loads(scrub((await request.aread()).decode()))
-        if request.url.path != "/v1/messages" or body.get("stream"):
-            raise ReplayError(f"a recording answers messages.create only, not {request.url.path}")
-        return httpx2.Response(200, json=await self._replay.ask(body))

@@ -13,8 +13,7 @@ import httpx2
 
 from .client import Session, stoppable
 from .hub import Clock, one_line
-from .recording import Exchange, answer, speaker
-from .replay import MODEL_INFO
+from .recording import MODEL_INFO, Exchange, answer, speaker
 from .stepping import VirtualClock, run_clock
 from .tools import ProgramError
 

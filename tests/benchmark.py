@@ -27,8 +27,7 @@ import httpx2
 from helpers.agent import run_agent
 from helpers.client import connect
 from helpers.hub import Hub
-from helpers.recording import Exchange, Recording, save
-from helpers.replay import MODEL_INFO
+from helpers.recording import MODEL_INFO, Exchange, Recording, save
 from helpers.tools import NoArguments, SendMessage, Tool, messaging_tools
 
 MODEL = "bench"

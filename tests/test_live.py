@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import anthropic
 import pytest
 
-from helpers.client import LIVE_MODEL, Session, connect
+from helpers.client import LIVE_MODEL, Session, SettingError, connect
 from helpers.hub import Clock, Hub
 from helpers.notebooks import ROOT, execute
 from helpers.team import Member, run_team
@@ -175,6 +176,33 @@ def test_a_lasting_failure_is_raised_as_an_api_error(api: Api) -> None:
     assert len(api.seen) == 3
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "  "])
+def test_blanks_around_a_key_are_taken_off(
+    api: Api, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", f"a-key-for-tests{end}")
+    run(hello())
+    assert secret(api.seen[0][1]) == "a-key-for-tests"
+
+
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "secret\rkey")
+    with pytest.raises(SettingError, match="a blank or odd character") as caught:
+        run(hello())
+    assert "secret\\rkey" not in repr(traceback.format_exception(caught.value))
+
+
+def test_an_env_file_in_another_encoding_is_named(
+    api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("COOKBOOK_MODEL=é", encoding="utf-16")
+    monkeypatch.setattr("helpers.client.ENV_FILE", tmp_path / ".env")
+    with pytest.raises(SettingError, match=r"\.env is not UTF-8"):
+        run(hello())
+
+
 def test_without_a_key_one_message_says_where_to_put_it(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,7 +264,10 @@ def test_calls_side_by_side_share_one_client(api: Api) -> None:
 
 
 @pytest.mark.parametrize("name", ["00_start_here", "03_fixed_team"])
-def test_the_cells_of_a_notebook_run_live_as_they_are(api: Api, name: str) -> None:
+def test_the_cells_of_a_notebook_run_live_as_they_are(
+    api: Api, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("COOKBOOK_MODEL", LIVE_MODEL)  # a learner's own `.env` may have another
     api.statuses = [529, DROP]
     notebook = execute(ROOT / "notebooks" / f"{name}.ipynb", mode="live")
     printed = "".join(

@@ -9,10 +9,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from helpers.notebooks import ROOT, definitions, home_cell, normalise, notebook_paths
+from helpers.exercises import checks
+from helpers.notebooks import ROOT, definitions, home_cell, main, normalise, notebook_paths
 
-TAUGHT = ["hub", "tools", "agent", "team", "delegation", "budget", "billing"]
-TAUGHT += ["refund", "orchestrator"]
+from .test_structure import TAUGHT
+
 LESSONS = [path for path in notebook_paths() if path.parent.name == "notebooks"]
 PARTS = ("By the end you can", "The picture", "What can go wrong", "Your turn", "Recap and next")
 
@@ -112,6 +113,64 @@ def test_a_lesson_has_its_seven_parts_and_its_length(path: Path) -> None:
     assert parts == list(PARTS)
     assert 900 <= len(re.findall(r"\w+", text)) <= 1500
     assert 15 <= sum(not is_home(cell) for cell in code_cells(read(path))) <= 25
+
+
+@pytest.mark.parametrize("path", notebook_paths(), ids=lambda path: path.stem)
+def test_no_output_is_left_out_of_the_comparison(path: Path) -> None:
+    assert not [cell.source for cell in read(path).cells if cell.metadata.get("tags")]
+
+
+@pytest.mark.parametrize("name", checks())
+def test_every_exercise_has_its_heading_its_hint_and_a_solution_that_is_right(name: str) -> None:
+    number = int(name.partition(".")[0])
+    sources = [cell.source for cell in read(LESSONS[number]).cells]
+    asked = next(i for i, source in enumerate(sources) if f'check("{name}"' in source)
+    assert any(f"### {name} " in source for source in sources[:asked])
+    assert number == 0 or sources[asked + 1].startswith("<details><summary>Hint</summary>")
+    solution = read(LESSONS[number].parent / "solutions" / LESSONS[number].name)
+    printed = [out.get("text", "") for cell in code_cells(solution) for out in cell.outputs]
+    assert f"{name}: right\n" in printed
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *(ROOT / "notebooks").glob("*.md"), *notebook_paths()], ids=str
+)
+def test_links_lead_to_files_that_are_here(path: Path) -> None:
+    notebook = path.suffix == ".ipynb"
+    cells = [c.source for c in read(path).cells if c.cell_type == "markdown"] if notebook else []
+    text = "\n".join(cells) if notebook else path.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+?)\)", text):
+        assert (path.parent / target).exists(), target
+
+
+def saved(path: Path, source: str) -> Path:
+    cell = nbformat.v4.new_code_cell(source, id="a", execution_count=1)
+    path.write_text(nbformat.writes(nbformat.v4.new_notebook(cells=[cell])), encoding="utf-8")
+    return path
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr("sys.argv", ["notebooks", *map(str, arguments)])
+    return main()
+
+
+def test_the_command_tells_a_notebook_that_fails_and_writes_one_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad, good = saved(tmp_path / "bad.ipynb", "1 / 0"), saved(tmp_path / "good.ipynb", "print(6)")
+    assert command(monkeypatch, bad, good) == 1
+    assert capsys.readouterr().out.startswith("FAILED")
+    assert code_cells(read(good))[0].outputs == []
+    assert command(monkeypatch, "--write", good) == 0
+    assert code_cells(read(good))[0].outputs[0]["text"] == "6\n"
+
+
+def test_the_command_writes_a_helper_into_its_home_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path / "home.ipynb", "# helpers/hub.py\ndef one_line(value): ...")
+    assert command(monkeypatch, "--sync", path) == 0
+    assert '"""Return text that is safe' in code_cells(read(path))[0].source
 
 
 def test_lessons_are_linked_in_reading_order_and_listed_in_the_readme() -> None:

@@ -31,6 +31,7 @@ from helpers.orchestrator import (
 )
 from helpers.recording import Exchange, answer, speaker
 from helpers.refund import Approval, Case, ComplianceVerdict, Mandate
+from helpers.replay import ReplayError
 from helpers.scripted import Answer, Failure, Reply, Script, scripted
 from helpers.tools import Tool
 
@@ -459,6 +460,14 @@ SPOKEN: dict[str, list[Any]] = {
     "drafter": ["Dear Ms Chen, we are looking into it."],
     "compliance_reviewer": [[GLANCE], "No objection from me.", text(VERDICT)],
 }
+
+
+def test_an_error_of_the_program_reaches_the_person() -> None:
+    async def hook(step: Step, go: Go) -> Any:
+        raise ReplayError("differs")
+
+    with pytest.raises(ReplayError, match="differs"):
+        work_on(team([]), hook=hook)
 
 
 @pytest.mark.parametrize("status", [401, 404])

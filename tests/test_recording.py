@@ -1,5 +1,6 @@
 """The file of a recording: any text survives it, and a broken file is named with its line."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -265,11 +266,23 @@ def test_the_speaker_is_named_by_its_system_prompt() -> None:
     assert speaker({}) is None
 
 
-@given(values, values)
+nested = st.recursive(values, lambda inner: st.lists(inner) | st.dictionaries(texts, inner))
+
+
+@given(nested, nested)
 def test_differences_are_found_exactly_when_values_differ(a: Any, b: Any) -> None:
     assert differences(a, a) == []
-    if isinstance(a, str) and isinstance(b, str):
-        assert bool(differences({"x": [a]}, {"x": [b]})) == (a != b)
+    assert bool(differences({"x": [a]}, {"x": [b]})) == (
+        json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [([1], [1, 2]), ([1], [1, None]), ({"a": None}, {}), (True, 1), ("1", 1), (0, None)]
+)
+def test_what_only_looks_alike_differs(a: Any, b: Any) -> None:
+    assert differences(a, b)
+    assert differences(b, a)
 
 
 @given(st.text("abc ", max_size=300), st.text("abc ", max_size=300), st.text("abc ", max_size=300))
@@ -282,6 +295,29 @@ def test_excerpts_show_what_was_added_to_a_long_text() -> None:
     recorded, sent = excerpts("x" * 500, "x" * 500 + " and more")
     assert "and more" in sent
     assert "and more" not in recorded
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "stays"),
+    [
+        ("CASSANDRA_KEYSPACE", "production-1", True),
+        ("KEYBOARD_LAYOUT", "german-qwertz", True),
+        ("MAP_KEY", "customer", True),
+        ("MAP_KEY", "c1", True),
+        ("DB_PWD", "hunter2hunter2", False),
+        ("OPENAI_APIKEY", "abcdefgh12345", False),
+        ("DB_PASSWORD", "geheimnisvoll-für-1", False),
+    ],
+)
+def test_what_is_named_like_a_secret_and_looks_like_one_is_scrubbed(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, stays: bool
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert scrub(f"the {value} here") == f"the {value if stays else f'({name})'} here"
+
+
+def test_a_tag_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    assert "team.yaml" in broken(tmp_path, AUTHORED.replace("authored", "!!python/name:os.getcwd"))
 
 
 def test_keys_and_values_of_secret_variables_are_scrubbed(monkeypatch: pytest.MonkeyPatch) -> None:

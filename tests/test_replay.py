@@ -502,6 +502,8 @@ def test_a_reply_that_is_missing_is_reported_when_filling_in(stage: Stage, name:
 
 
 def test_a_real_wait_that_ends_is_not_stuck(stage: Stage) -> None:
+    stage.monkeypatch.setattr("helpers.replay.GRACE", 5.0)
+
     async def body(session: Session) -> str:
         await ask(session, "ann")
         await asyncio.sleep(0.001)
@@ -509,6 +511,11 @@ def test_a_real_wait_that_ends_is_not_stuck(stage: Stage) -> None:
 
     assert stage.play(body, "fill", PAIR) == "I am Bob."
     assert stage.play(body) == "I am Bob."
+
+
+def test_a_reply_that_can_t_be_sent_is_named_and_nobody_waits(stage: Stage) -> None:
+    text = PAIR.replace("I am Bob.", "[{look: {page: !!binary aGVsbG8=}}]")
+    assert "team.yaml can't be played: TypeError" in stage.fails(pair, "fill", text)
 
 
 def test_a_failure_stops_everyone_who_waits_and_fails_everyone_after(stage: Stage) -> None:
@@ -709,7 +716,7 @@ def test_an_error_of_the_replay_shows_the_cell_and_not_the_sdk(stage: Stage) -> 
     assert run(cell()) == ["cell"]
 
 
-@pytest.mark.parametrize("pace", ["fast", "-1", "nan", "inf"])
+@pytest.mark.parametrize("pace", ["fast", "-1", "nan", "inf", "1e9"])
 def test_a_pace_that_is_no_number_of_seconds_is_named(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, pace: str
 ) -> None:

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TAUGHT = ("hub", "tools", "agent", "team", "delegation", "budget", "billing")
+TAUGHT = (
+    *("hub", "tools", "agent", "team", "delegation", "budget", "billing"),
+    *("refund", "orchestrator"),
+)
 MODULES = sorted((ROOT / "helpers").rglob("*.py"))
 MACHINE_PATH = re.compile(r"(?<![\w.~-])/(?:work|tmp|home|root|Users)/\w")
 KEY = re.compile(r"sk-ant-[A-Za-z0-9_-]{4,}")
