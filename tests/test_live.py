@@ -5,6 +5,7 @@ import json
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(text)))
         self.send_header("retry-after-ms", "1")
         self.end_headers()
-        self.wfile.write(text)
+        with suppress(ConnectionError):  # the client of a test may be gone
+            self.wfile.write(text)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
