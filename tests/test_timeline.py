@@ -10,7 +10,7 @@ import pytest
 from helpers.hub import Event, Hub, Message
 from helpers.scripted import Blocks, scripted
 from helpers.team import Member, run_team
-from helpers.timeline import Timeline, timeline
+from helpers.timeline import Picture, Timeline, timeline
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -155,3 +155,41 @@ def test_an_empty_log_and_strangers_can_be_drawn() -> None:
     for events in ([], rows):
         assert "replies: live" in words(timeline(events, "live"))
         assert repr(timeline(events, "live")).startswith("replies: live (0 agents")
+
+
+def ends_of_arrows(picture: Timeline) -> list[tuple[float, ...]]:
+    """Return (x1, y1, x2, y2) of each message, in the order of the log."""
+    paths = [element.get("d", "") for element in elements(picture, "path")]
+    found = [re.fullmatch(r"M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)", path) for path in paths]
+    return [tuple(map(float, match.groups())) for match in found if match]
+
+
+def test_an_arrow_goes_from_the_sender_s_lane_at_sending_to_the_reader_s_at_reading() -> None:
+    answer = Message("helper1", "lead", "Hello.")
+    sent = ("message_sent", "helper1", {"message": answer})
+    received = ("message_received", "lead", {"message": answer})
+    picture = timeline(log(*STARTED, SENT, RECEIVED, sent, received, REPLY), "live")
+    down, up = ends_of_arrows(picture)[:2]  # those of the legend follow
+    layout = Picture(picture)
+    lanes = layout.middle
+    assert down[0] == pytest.approx(layout.x(2), abs=0.1)
+    assert down[2] == pytest.approx(layout.x(3), abs=0.1)
+    assert up[0] == pytest.approx(layout.x(4), abs=0.1)
+    assert lanes["lead"] <= down[1] < down[3] <= lanes["helper1"]
+    assert lanes["lead"] <= up[3] < up[1] <= lanes["helper1"]
+
+
+@pytest.mark.parametrize(("ends", "crosses"), [([RECEIVED, REPLY], 0), ([DEAD], 2)])
+def test_only_a_message_that_nobody_read_ends_in_a_cross(ends: list[Row], crosses: int) -> None:
+    picture = timeline(log(*STARTED, SENT, *ends), "live")
+    paths = [element.get("d", "") for element in elements(picture, "path")]
+    drawn = [path for path in paths if path.endswith("l6 6m0 -6l-6 6")]
+    legend = 2  # the cross in the key, with its paper below
+    assert len(drawn) - legend == crosses
+
+
+def test_the_seconds_of_the_axis_begin_with_the_run() -> None:
+    events = [Event(e.step, e.time + 100, e.kind, e.agent, e.data) for e in log(*STARTED, SENT)]
+    picture = timeline(events, "live", seconds=True)
+    assert "0.5" in repr(picture)
+    assert "100" not in repr(picture)
