@@ -154,14 +154,19 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         return httpx2.Response(200, json=await self._replay.ask(body))
 
 
-def _client_over(replay: Replay) -> anthropic.AsyncAnthropic:
+async def client_over(
+    transport: httpx2.AsyncBaseTransport, name: str, max_retries: int = 0
+) -> anthropic.AsyncAnthropic:
     """Return a real client that nothing of this machine leaks into: no key, profile or proxy."""
-    return anthropic.AsyncAnthropic(
-        api_key="recorded",
-        base_url="http://recorded.invalid",
-        max_retries=0,
-        http_client=httpx2.AsyncClient(transport=ReplayTransport(replay), trust_env=False),
+    client = anthropic.AsyncAnthropic(
+        api_key=name,
+        base_url=f"http://{name}.invalid",
+        max_retries=max_retries,
+        http_client=httpx2.AsyncClient(transport=transport, trust_env=False),
     )
+    # The SDK looks up its platform in a thread at its first request: get that over with.
+    await client.models.retrieve(name)
+    return client
 
 
 @asynccontextmanager
@@ -170,11 +175,9 @@ async def _replayed(name: str, folder: Path, mode: str) -> AsyncIterator[Session
         raise SettingError(f"COOKBOOK_CLIENT is {mode!r}; it can be {', '.join(MODES)}")
     recording = load(folder / f"{name}.yaml")
     replay = Replay(recording, mode, _pace())
-    client = _client_over(replay)
+    client = await client_over(ReplayTransport(replay), "recorded")
     body = asyncio.current_task()
     assert body is not None, "an `async with` block always runs in a task"
-    # The SDK looks up its platform in a thread at its first request: get that over with.
-    await client.models.retrieve(recording.model)
     origin = "written by hand, no model" if recording.source == "authored" else recording.about
     print(f"{mode}: {recording.path.name}, replies {recording.source} ({origin})")
     driver = asyncio.create_task(replay.drive(body))

@@ -16,7 +16,7 @@ from .budget import Budget, spending
 from .delegation import MODELS, Delegation, Role, task_tool, work_and_answer
 from .hub import Event, Hub, one_line
 from .refund import Case, ComplianceVerdict, refund_tool
-from .tools import Tool
+from .tools import Tool, by_name
 
 
 class CustomerEmail(BaseModel, strict=True):
@@ -86,7 +86,7 @@ def case_tools(
     client: AsyncAnthropic, hub: Hub, case: Case, files: Sequence[Tool], settings: dict[str, Any]
 ) -> tuple[list[Tool], Delegation]:
     """Return the orchestrator's tools, and the delegation that holds those of its subagents."""
-    toolbox = {tool.name: tool for tool in [*files, gateway_tool(case.customer, case.charges)]}
+    toolbox = by_name([*files, gateway_tool(case.customer, case.charges)])
     delegation = Delegation(client, hub, ROLES, toolbox, settings, case.keep)
     return [task_tool(delegation), refund_tool(case)], delegation
 

@@ -11,7 +11,7 @@ from typing import Any
 import anthropic
 import httpx2
 
-from .client import Session, stoppable
+from .client import Session, client_over, stoppable
 from .hub import Clock, one_line
 from .recording import MODEL_INFO, Exchange, answer, speaker
 from .stepping import VirtualClock, run_clock
@@ -99,14 +99,7 @@ async def scripted(
     A script returns a text, a list of blocks in the words of a recording (`{"text": …}`,
     `{"tool": {…}}`), a Reply, a Failure or an exception; it may be async.
     """
-    http_client = httpx2.AsyncClient(transport=ScriptedTransport(script), trust_env=False)
-    client = anthropic.AsyncAnthropic(
-        api_key="scripted",
-        base_url="http://scripted.invalid",
-        max_retries=max_retries,
-        http_client=http_client,
-    )
-    await client.models.retrieve(MODEL)  # the SDK looks up its platform in a thread: get it over
+    client = await client_over(ScriptedTransport(script), MODEL, max_retries)
     clock = VirtualClock() if virtual else Clock()
     driver = asyncio.create_task(run_clock(clock)) if isinstance(clock, VirtualClock) else None
     try:

@@ -25,7 +25,7 @@ import anthropic
 import httpx2
 
 from helpers.agent import run_agent
-from helpers.client import connect
+from helpers.client import client_over, connect
 from helpers.hub import Hub
 from helpers.recording import MODEL_INFO, Exchange, Recording, save
 from helpers.tools import NoArguments, SendMessage, Tool, messaging_tools
@@ -65,15 +65,6 @@ class Instant(httpx2.AsyncBaseTransport):
         return httpx2.Response(200, content=content, headers=headers)
 
 
-async def client_over(transport: httpx2.AsyncBaseTransport) -> anthropic.AsyncAnthropic:
-    http_client = httpx2.AsyncClient(transport=transport, trust_env=False)
-    client = anthropic.AsyncAnthropic(
-        api_key="bench", base_url="http://bench.invalid", http_client=http_client
-    )
-    await client.models.retrieve(MODEL)
-    return client
-
-
 async def noop(_: NoArguments) -> str:
     return "ok"
 
@@ -103,14 +94,14 @@ async def bare(client: anthropic.AsyncAnthropic, turns: int, tools: Any, keep_di
 
 
 async def bare_agents(agents: int, turns: int, keep_dicts: bool, mail: bool = False) -> None:
-    client = await client_over(Instant(agents if mail else 0))
+    client = await client_over(Instant(agents if mail else 0), MODEL)
     tools = [tool.param() for tool in tools_for(Hub(show=None), "a0", mail)]
     await asyncio.gather(*(bare(client, turns, tools, keep_dicts) for _ in range(agents)))
     await client.close()
 
 
 async def our_agents(agents: int, turns: int, mail: bool = False) -> None:
-    client, hub = await client_over(Instant(agents if mail else 0)), Hub(show=None)
+    client, hub = await client_over(Instant(agents if mail else 0), MODEL), Hub(show=None)
     names = [f"a{number}" for number in range(agents)]
     for name in names:
         hub.register(name)

@@ -321,13 +321,19 @@ def test_two_agents_of_equal_words_keep_their_own_conversations(stage: Stage) ->
     assert stage.play(body) == [True, True]
 
 
+async def give_up(session: Session, name: str) -> str:
+    """Ask in an agent's name, give the call up after ann's reply, and ask for bob."""
+    call = asyncio.create_task(ask(session, name))
+    await ask(session, "ann")
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    assert call.cancelled()
+    return await ask(session, "bob")
+
+
 def test_a_call_that_was_given_up_can_be_made_again(stage: Stage) -> None:
     async def body(session: Session) -> str:
-        first = asyncio.create_task(ask(session, "bob"))
-        await ask(session, "ann")
-        first.cancel()
-        await asyncio.gather(first, return_exceptions=True)
-        return await ask(session, "bob")
+        return await give_up(session, "bob")
 
     text = PAIR.replace("- agent: bob\n", "- agent: bob\n  cancelled: true\n- agent: bob\n")
     assert stage.play(body, "fill", text) == "I am Bob."
@@ -336,12 +342,7 @@ def test_a_call_that_was_given_up_can_be_made_again(stage: Stage) -> None:
 
 def test_a_cancelled_call_is_recorded_and_replayed(stage: Stage) -> None:
     async def body(session: Session) -> str:
-        call = asyncio.create_task(ask(session, "carl"))
-        await ask(session, "ann")
-        call.cancel()
-        await asyncio.gather(call, return_exceptions=True)
-        assert call.cancelled()
-        return await ask(session, "bob")
+        return await give_up(session, "carl")
 
     assert stage.play(body, "fill", PAIR) == "I am Bob."
     steps = [s for s in load(stage.path).steps if isinstance(s, Exchange)]
