@@ -25,9 +25,9 @@ import anthropic
 import httpx2
 
 from helpers.agent import run_agent
-from helpers.client import client_over, connect
 from helpers.hub import Hub
-from helpers.recording import MODEL_INFO, Exchange, Recording, save
+from helpers.replies.client import client_over, connect
+from helpers.replies.recording import MODEL_INFO, Exchange, Recording, save
 from helpers.tools import NoArguments, SendMessage, Tool, messaging_tools
 
 MODEL = "bench"

@@ -22,5 +22,5 @@ def no_env_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Put the settings file where nothing is, so that a learner's own `.env` can't matter."""
     path = tmp_path_factory.mktemp("settings") / ".env"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("helpers.client.ENV_FILE", path)
+        patch.setattr("helpers.replies.client.ENV_FILE", path)
         yield path

@@ -19,10 +19,10 @@ from typing import Any
 import anthropic
 import httpx2
 
-from helpers.client import Session
 from helpers.hub import Hub
-from helpers.scripted import Answer, Failure, Reply, scripted
-from helpers.stepping import VirtualClock, run_clock
+from helpers.replies.client import Session
+from helpers.replies.scripted import Answer, Failure, Reply, scripted
+from helpers.replies.stepping import VirtualClock, run_clock
 from helpers.team import Crew, crew, sleep_tool
 from helpers.tools import NoArguments, Tool, messaging_tools
 

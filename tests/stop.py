@@ -25,9 +25,9 @@ import asyncio
 import anthropic
 import httpx2
 from helpers.agent import run_agent
-from helpers.client import connect
+from helpers.replies.client import connect
 from helpers.hub import Hub
-from helpers.scripted import scripted
+from helpers.replies.scripted import scripted
 from helpers.team import Member, run_lead, run_team
 
 TEAM = [Member("lead", "Wait."), Member("helper1", "Talk."), Member("helper2", "Talk.")]
@@ -62,7 +62,7 @@ async with scripted(slow, virtual=False) as session:
 """,
     "04 replayed": """
 import os
-from helpers.recording import FOLDER, load
+from helpers.replies.recording import FOLDER, load
 os.environ["COOKBOOK_PACE"] = "0.2"
 lead = next(s for s in load(FOLDER / "04_subagents.yaml").steps if s.key == ("lead", 1))
 async with connect("04_subagents") as session:

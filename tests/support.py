@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from helpers.agent import run_agent
 from helpers.hub import Event, Hub
-from helpers.scripted import MODEL, Answer, Script, scripted
-from helpers.stepping import VirtualClock, run_clock
+from helpers.replies.scripted import MODEL, Answer, Script, scripted
+from helpers.replies.stepping import VirtualClock, run_clock
 from helpers.tools import NoArguments, Tool
 
 Result = TypeVar("Result")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from helpers.agent import EndAgent, Go, Step, at_most, run_agent
 from helpers.hub import Hub, end_agent
-from helpers.replay import ReplayError
-from helpers.scripted import Answer, Blocks, Failure, Reply, scripted
+from helpers.replies.replay import ReplayError
+from helpers.replies.scripted import Answer, Blocks, Failure, Reply, scripted
 from helpers.tools import NoArguments, Tool
 
 from .support import (

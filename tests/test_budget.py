@@ -17,7 +17,7 @@ from helpers.budget import PRICES, Budget, Spent, cost, spending, spending_lines
 from helpers.hub import Event, Hub
 from helpers.orchestrator import run_case
 from helpers.refund import Case, Mandate
-from helpers.scripted import Answer, Failure, Reply, scripted
+from helpers.replies.scripted import Answer, Failure, Reply, scripted
 
 from .support import returning, run, settle, solo, solo_run
 

@@ -6,12 +6,12 @@ from functools import cache
 import pytest
 
 from helpers.budget import Budget
-from helpers.client import connect
 from helpers.files import file_tools, folder_hash
 from helpers.hub import Hub
 from helpers.notebooks import ROOT
 from helpers.orchestrator import Outcome, case_task, run_case, verify
 from helpers.refund import Approval, ApprovalRequest, Case, Mandate
+from helpers.replies.client import connect
 
 from .support import run
 

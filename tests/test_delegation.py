@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from helpers.agent import EndAgent, Go, Step, run_agent
 from helpers.delegation import MODELS, Delegation, Role, task_tool, work_and_answer
 from helpers.hub import Hub
-from helpers.replay import ReplayError
-from helpers.scripted import Answer, Failure, Reply, Script, scripted
+from helpers.replies.replay import ReplayError
+from helpers.replies.scripted import Answer, Failure, Reply, Script, scripted
 from helpers.tools import ProgramError, Tool
 
 from .support import TAG, ended, in_turn, returning, run, settle, words

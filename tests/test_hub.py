@@ -19,7 +19,7 @@ from helpers.hub import (
     trace_line,
     wait_for_mail,
 )
-from helpers.stepping import VirtualClock
+from helpers.replies.stepping import VirtualClock
 
 from .support import contents, ended, quiet_hub, run, settle, ticking
 

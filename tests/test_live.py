@@ -13,9 +13,9 @@ from typing import Any
 import anthropic
 import pytest
 
-from helpers.client import LIVE_MODEL, Session, SettingError, connect
 from helpers.hub import Clock, Hub
 from helpers.notebooks import ROOT, execute
+from helpers.replies.client import LIVE_MODEL, Session, SettingError, connect
 from helpers.team import Member, run_team
 
 from .support import run
@@ -152,7 +152,7 @@ def test_settings_can_stand_in_the_env_file_and_the_environment_comes_first(
         "COOKBOOK_MODEL=its-model",
     ]
     env_file.write_text("\n".join(lines), encoding="utf-8")
-    monkeypatch.setattr("helpers.client.ENV_FILE", env_file)
+    monkeypatch.setattr("helpers.replies.client.ENV_FILE", env_file)
     for name in ("COOKBOOK_CLIENT", "ANTHROPIC_API_KEY"):
         monkeypatch.delenv(name)
     run(hello())
@@ -200,7 +200,7 @@ def test_an_env_file_in_another_encoding_is_named(
     api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / ".env").write_text("COOKBOOK_MODEL=é", encoding="utf-16")
-    monkeypatch.setattr("helpers.client.ENV_FILE", tmp_path / ".env")
+    monkeypatch.setattr("helpers.replies.client.ENV_FILE", tmp_path / ".env")
     with pytest.raises(SettingError, match=r"\.env is not UTF-8"):
         run(hello())
 

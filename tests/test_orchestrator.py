@@ -12,7 +12,6 @@ from anthropic import APIStatusError
 
 from helpers.agent import EndAgent, Go, Step
 from helpers.budget import spending, spending_lines
-from helpers.client import connect
 from helpers.files import file_tools, folder_hash
 from helpers.hub import Hub
 from helpers.orchestrator import (
@@ -29,10 +28,11 @@ from helpers.orchestrator import (
     verify,
     work_line,
 )
-from helpers.recording import Exchange, answer, speaker
 from helpers.refund import Approval, Case, ComplianceVerdict, Mandate
-from helpers.replay import ReplayError
-from helpers.scripted import Answer, Failure, Reply, Script, scripted
+from helpers.replies.client import connect
+from helpers.replies.recording import Exchange, answer, speaker
+from helpers.replies.replay import ReplayError
+from helpers.replies.scripted import Answer, Failure, Reply, Script, scripted
 from helpers.tools import Tool
 
 from .support import TAG, in_turn, run, words

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers.comparing import describe, differences, digest, excerpts
-from helpers.recording import (
+from helpers.replies.comparing import describe, differences, digest, excerpts
+from helpers.replies.recording import (
     FOLDER,
     ClockStep,
     Exchange,

@@ -23,7 +23,6 @@ from helpers.files import file_tools, folder_hash
 from helpers.hub import Clock, Hub
 from helpers.notebooks import ROOT
 from helpers.orchestrator import run_case
-from helpers.recording import Exchange, answer, speaker
 from helpers.refund import (
     Approval,
     ApprovalRequest,
@@ -36,7 +35,8 @@ from helpers.refund import (
     check_refund,
     refund_tool,
 )
-from helpers.scripted import Answer, Failure, Reply, Script
+from helpers.replies.recording import Exchange, answer, speaker
+from helpers.replies.scripted import Answer, Failure, Reply, Script
 from helpers.tools import ProgramError, ToolCall, call_tool
 
 from .support import Outcome, in_turn, run, settle, solo, solo_run

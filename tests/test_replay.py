@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import anthropic
 import pytest
 
-from helpers.client import MODES, Session, SettingError, connect
 from helpers.hub import Event, Hub, trace_line
-from helpers.recording import ClockStep, Exchange, RecordingError, load, save
-from helpers.replay import Replay, ReplayError
+from helpers.replies.client import MODES, Session, SettingError, connect
+from helpers.replies.recording import ClockStep, Exchange, RecordingError, load, save
+from helpers.replies.replay import Replay, ReplayError
 from helpers.team import Crew, crew, helper_tools
 
 from .support import run, settle
@@ -62,7 +62,7 @@ steps:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("helpers.replay.GRACE", 0.02)
+    monkeypatch.setattr("helpers.replies.replay.GRACE", 0.02)
 
 
 class Stage:
@@ -503,7 +503,7 @@ def test_a_reply_that_is_missing_is_reported_when_filling_in(stage: Stage, name:
 
 
 def test_a_real_wait_that_ends_is_not_stuck(stage: Stage) -> None:
-    stage.monkeypatch.setattr("helpers.replay.GRACE", 5.0)
+    stage.monkeypatch.setattr("helpers.replies.replay.GRACE", 5.0)
 
     async def body(session: Session) -> str:
         await ask(session, "ann")

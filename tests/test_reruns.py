@@ -12,7 +12,7 @@ import nbformat
 import pytest
 
 from helpers.notebooks import ROOT, execute, notebook_paths
-from helpers.recording import Exchange, load, save
+from helpers.replies.recording import Exchange, load, save
 
 pytestmark = pytest.mark.long
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from helpers.client import Session, connect
 from helpers.hub import Event, Hub, tool_summary
-from helpers.recording import FOLDER, Exchange, load
+from helpers.replies.client import Session, connect
+from helpers.replies.recording import FOLDER, Exchange, load
 from helpers.team import Member, run_lead, run_team
 
 from .support import run

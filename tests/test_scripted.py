@@ -8,8 +8,8 @@ import anthropic
 import httpx2
 import pytest
 
-from helpers.client import Session
-from helpers.scripted import Answer, Failure, Reply, Script, scripted
+from helpers.replies.client import Session
+from helpers.replies.scripted import Answer, Failure, Reply, Script, scripted
 from helpers.tools import ProgramError
 
 from .support import run

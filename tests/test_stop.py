@@ -8,8 +8,8 @@ from functools import partial
 
 import pytest
 
-from helpers.client import Session, connect
-from helpers.scripted import scripted
+from helpers.replies.client import Session, connect
+from helpers.replies.scripted import scripted
 
 from .stop import RUNS, SILENT, STOPPED, kernel, stop_after
 from .support import in_order, run

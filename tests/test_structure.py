@@ -57,9 +57,9 @@ def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 def test_imports_are_found_however_they_are_written() -> None:
     code = """
-import helpers.client
-from helpers import replay, hub
-from helpers.scripted import scripted
+import helpers.replies.client
+from helpers.replies import replay, hub
+from helpers.replies.scripted import scripted
 from . import tools
 from .team import Member
 def later():

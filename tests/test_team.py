@@ -10,8 +10,8 @@ import pytest
 
 from helpers.agent import Go, Step
 from helpers.hub import Hub, tool_summary, trace_line
-from helpers.replay import ReplayError
-from helpers.scripted import Answer, Failure, Script, scripted
+from helpers.replies.replay import ReplayError
+from helpers.replies.scripted import Answer, Failure, Script, scripted
 from helpers.team import Member, crew, run_lead, run_team
 from helpers.tools import NoArguments, Tool, messaging_tools
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from helpers.hub import Event, Hub, Message
-from helpers.scripted import Blocks, scripted
+from helpers.replies.scripted import Blocks, scripted
 from helpers.team import Member, run_team
 from helpers.timeline import Picture, Timeline, timeline
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from helpers.hub import Message, end_agent
-from helpers.replay import ReplayError
+from helpers.replies.replay import ReplayError
 from helpers.tools import (
     Arguments,
     NoArguments,

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..agent import Hook, run_agent
 from ..hub import Hub
-from ..scripted import Blocks, scripted
+from ..replies.scripted import Blocks, scripted
 from ..tools import NoArguments, Tool, ToolCall, call_tool
 from . import PLAIN, Check
 

@@ -4,7 +4,7 @@ import inspect
 from typing import Any
 
 from ..hub import Hub
-from ..scripted import scripted
+from ..replies.scripted import scripted
 from . import Check
 
 NAMES = ["lead", "helper1", "helper2", "helper3"]

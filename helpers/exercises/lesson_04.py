@@ -4,7 +4,7 @@ import inspect
 from typing import Any
 
 from ..hub import Hub
-from ..scripted import Answer, scripted
+from ..replies.scripted import Answer, scripted
 from ..team import run_lead
 from ..tools import ToolCall, call_tool
 from . import PLAIN, Check

@@ -6,7 +6,7 @@ from ..agent import run_agent
 from ..delegation import MODELS, Delegation, task_tool
 from ..hub import Hub
 from ..orchestrator import ROLES
-from ..scripted import Answer, scripted
+from ..replies.scripted import Answer, scripted
 from ..tools import NoArguments, Tool, ToolCall, call_tool
 from . import Check
 

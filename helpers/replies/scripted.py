@@ -11,11 +11,11 @@ from typing import Any
 import anthropic
 import httpx2
 
+from ..hub import Clock, one_line
+from ..tools import ProgramError
 from .client import Session, client_over, stoppable
-from .hub import Clock, one_line
 from .recording import MODEL_INFO, Exchange, answer, speaker
 from .stepping import VirtualClock, run_clock
-from .tools import ProgramError
 
 MODEL = "scripted"
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from .hub import Clock
+from ..hub import Clock
 
 
 class VirtualClock(Clock):

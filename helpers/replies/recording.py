@@ -18,7 +18,7 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-FOLDER = Path(__file__).resolve().parent.parent / "notebooks" / "recordings"
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks" / "recordings"
 FILL = ".venv/bin/python -m helpers.notebooks --fill"
 MODEL_INFO = {
     "id": "recorded",

@@ -13,13 +13,13 @@ import anthropic
 import httpx2
 from dotenv import dotenv_values
 
-from .hub import Clock
+from ..hub import Clock
+from ..team import heartbeat
 from .recording import FOLDER, MODEL_INFO, RecordingError, load, scrub
 from .replay import Replay, ReplayError
-from .team import heartbeat
 
-HERE = Path(__file__).parent
-ENV_FILE = HERE.resolve().parent / ".env"
+HELPERS = Path(__file__).resolve().parents[1]
+ENV_FILE = HELPERS.parent / ".env"
 MODES = ("recorded", "lenient", "live")  # and "fill", which is for `--fill` alone
 LIVE_MODEL = "claude-sonnet-5-5"
 
@@ -90,7 +90,7 @@ def _shorten(error: BaseException) -> None:
     The reason of an API error, which has as many lines again, becomes a note of one line.
     """
     frame = error.__traceback__
-    while frame and Path(frame.tb_frame.f_code.co_filename).parent == HERE:
+    while frame and HELPERS in Path(frame.tb_frame.f_code.co_filename).resolve().parents:
         frame = frame.tb_next
     if frame:
         frame.tb_next = None
