@@ -10,7 +10,7 @@ import pytest
 from helpers.hub import Event, Hub, Message
 from helpers.replies.scripted import Blocks, scripted
 from helpers.team import Member, run_team
-from helpers.timeline import Picture, Timeline, timeline
+from helpers.views.timeline import Picture, Timeline, timeline
 
 SVG = "{http://www.w3.org/2000/svg}"
 
