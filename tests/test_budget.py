@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.agent import EndAgent, Step
+from helpers.billing.orchestrator import run_case
+from helpers.billing.refund import Case, Mandate
 from helpers.budget import PRICES, Budget, Spent, cost, spending, spending_lines
 from helpers.hub import Event, Hub
-from helpers.orchestrator import run_case
-from helpers.refund import Case, Mandate
 from helpers.replies.scripted import Answer, Failure, Reply, scripted
 
 from .support import returning, run, settle, solo, solo_run

@@ -5,12 +5,12 @@ from functools import cache
 
 import pytest
 
+from helpers.billing.files import file_tools, folder_hash
+from helpers.billing.orchestrator import Outcome, case_task, run_case, verify
+from helpers.billing.refund import Approval, ApprovalRequest, Case, Mandate
 from helpers.budget import Budget
-from helpers.files import file_tools, folder_hash
 from helpers.hub import Hub
 from helpers.notebooks import ROOT
-from helpers.orchestrator import Outcome, case_task, run_case, verify
-from helpers.refund import Approval, ApprovalRequest, Case, Mandate
 from helpers.replies.client import connect
 
 from .support import run

@@ -29,7 +29,7 @@ def copied_cells(first: str, last: str) -> str:
 
 def place(cell: str) -> int:
     """Imports and the cells of 01 to 04 as they come; then billing, refund, orchestrator."""
-    late = ["# helpers/refund.py", "# helpers/orchestrator.py"]
+    late = ["# helpers/billing/refund.py", "# helpers/billing/orchestrator.py"]
     first = cell.partition("\n")[0]
     return late.index(first) + 1 if first in late else 0
 
@@ -109,9 +109,9 @@ def test_the_cells_of_01_to_06_run_with_the_folder_and_the_file_tools(
     tmp_path: Path,
     api: Api,  # noqa: F811
 ) -> None:
-    files = (ROOT / "helpers" / "files.py").read_text(encoding="utf-8")
+    files = (ROOT / "helpers" / "billing" / "files.py").read_text(encoding="utf-8")
     (tmp_path / "agents.py").write_text(copied_cells("01", "06"), encoding="utf-8")
-    (tmp_path / "files.py").write_text(re.sub(r"^from \.\w+", "from agents", files, flags=re.M))
+    (tmp_path / "files.py").write_text(re.sub(r"^from \.\.\w+", "from agents", files, flags=re.M))
     (tmp_path / "main.py").write_text(CASE, encoding="utf-8")
     shutil.copytree(ROOT / "knowledge", tmp_path / "knowledge")
     assert "Outcome: no_answer" in run_alone(tmp_path, api.url)

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import files
-from helpers.files import file_tools, folder_hash
+from helpers.billing import files
+from helpers.billing.files import file_tools, folder_hash
 from helpers.tools import Tool, ToolCall, call_tool
 
 from .support import run

@@ -11,10 +11,8 @@ import pytest
 from anthropic import APIStatusError
 
 from helpers.agent import EndAgent, Go, Step
-from helpers.budget import spending, spending_lines
-from helpers.files import file_tools, folder_hash
-from helpers.hub import Hub
-from helpers.orchestrator import (
+from helpers.billing.files import file_tools, folder_hash
+from helpers.billing.orchestrator import (
     ORCHESTRATOR,
     ROLES,
     OrchestratorOutput,
@@ -28,7 +26,9 @@ from helpers.orchestrator import (
     verify,
     work_line,
 )
-from helpers.refund import Approval, Case, ComplianceVerdict, Mandate
+from helpers.billing.refund import Approval, Case, ComplianceVerdict, Mandate
+from helpers.budget import spending, spending_lines
+from helpers.hub import Hub
 from helpers.replies.client import connect
 from helpers.replies.recording import Exchange, answer, speaker
 from helpers.replies.replay import ReplayError

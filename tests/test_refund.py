@@ -17,13 +17,10 @@ from anthropic.types import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.billing import CHARGES, TODAY, Charge
-from helpers.budget import Budget, spending
-from helpers.files import file_tools, folder_hash
-from helpers.hub import Clock, Hub
-from helpers.notebooks import ROOT
-from helpers.orchestrator import run_case
-from helpers.refund import (
+from helpers.billing.files import file_tools, folder_hash
+from helpers.billing.gateway import CHARGES, TODAY, Charge
+from helpers.billing.orchestrator import run_case
+from helpers.billing.refund import (
     Approval,
     ApprovalRequest,
     Approve,
@@ -35,6 +32,9 @@ from helpers.refund import (
     check_refund,
     refund_tool,
 )
+from helpers.budget import Budget, spending
+from helpers.hub import Clock, Hub
+from helpers.notebooks import ROOT
 from helpers.replies.recording import Exchange, answer, speaker
 from helpers.replies.scripted import Answer, Failure, Reply, Script
 from helpers.tools import ProgramError, ToolCall, call_tool

@@ -3,9 +3,9 @@
 from typing import Any
 
 from ..agent import run_agent
+from ..billing.orchestrator import ROLES
 from ..delegation import MODELS, Delegation, task_tool
 from ..hub import Hub
-from ..orchestrator import ROLES
 from ..replies.scripted import Answer, scripted
 from ..tools import NoArguments, Tool, ToolCall, call_tool
 from . import Check

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from ..billing import CHARGES, dollars
-from ..refund import Approval, ApprovalRequest, Ledger
+from ..billing.gateway import CHARGES, dollars
+from ..billing.refund import Approval, ApprovalRequest, Ledger
 from . import Check
 
 CHARGE = {charge.id: charge for charge in CHARGES}

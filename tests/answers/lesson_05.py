@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from helpers.billing.orchestrator import ROLES
+from helpers.billing.refund import ComplianceVerdict
 from helpers.delegation import Role
-from helpers.orchestrator import ROLES
-from helpers.refund import ComplianceVerdict
 from helpers.tools import Arguments, NoArguments, Tool
 
 TONE = Role("checks the tone", "You review the tone of letters.", ("Read", "Glob"), "haiku")

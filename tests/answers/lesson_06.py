@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
+from helpers.billing.refund import Approval, ApprovalRequest, Ledger, Refused
 from helpers.exercises.lesson_06 import Sent
-from helpers.refund import Approval, ApprovalRequest, Ledger, Refused
 
 Ask = Callable[[ApprovalRequest], Any]
 

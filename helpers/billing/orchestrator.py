@@ -10,13 +10,13 @@ from typing import Any
 from anthropic import APIError, AsyncAnthropic, AuthenticationError, NotFoundError
 from pydantic import BaseModel, Field
 
-from .agent import Go, Hook, Step, no_hook, run_agent
-from .billing import DELAY, TODAY, WINDOW, dollars, duplicates, gateway_tool
-from .budget import Budget, spending
-from .delegation import MODELS, Delegation, Role, task_tool, work_and_answer
-from .hub import Event, Hub, one_line
+from ..agent import Go, Hook, Step, no_hook, run_agent
+from ..budget import Budget, spending
+from ..delegation import MODELS, Delegation, Role, task_tool, work_and_answer
+from ..hub import Event, Hub, one_line
+from ..tools import Tool, by_name
+from .gateway import DELAY, TODAY, WINDOW, dollars, duplicates, gateway_tool
 from .refund import Case, ComplianceVerdict, refund_tool
-from .tools import Tool, by_name
 
 
 class CustomerEmail(BaseModel, strict=True):

@@ -10,7 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from .billing import (
+from ..hub import Log
+from ..tools import Arguments, ProgramError, Tool
+from .gateway import (
     CHARGES,
     DELAY,
     REFUND_IDS,
@@ -21,8 +23,6 @@ from .billing import (
     duplicates,
     parse_cents,
 )
-from .hub import Log
-from .tools import Arguments, ProgramError, Tool
 
 
 @dataclass(frozen=True)

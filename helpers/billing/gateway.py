@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from .tools import Arguments, Tool
+from ..tools import Arguments, Tool
 
 TODAY = date(2025, 2, 10)  # the day on which the cases are worked on
 WINDOW = timedelta(days=60)  # for duplicates, counted from the settlement

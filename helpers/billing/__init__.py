@@ -1,0 +1,30 @@
+"""The example of notebooks 05 and 06: a billing team, its gateway, and a refund guarded in code."""
+
+from .files import file_tools, folder_hash
+from .gateway import CHARGES, TODAY, Charge, dollars, gateway_tool
+from .orchestrator import Outcome, case_task, report, run_case, task_table, verify, work_line
+from .refund import Approval, ApprovalRequest, Case, ComplianceVerdict, Ledger, Mandate, refund_tool
+
+__all__ = [
+    "CHARGES",
+    "TODAY",
+    "Approval",
+    "ApprovalRequest",
+    "Case",
+    "Charge",
+    "ComplianceVerdict",
+    "Ledger",
+    "Mandate",
+    "Outcome",
+    "case_task",
+    "dollars",
+    "file_tools",
+    "folder_hash",
+    "gateway_tool",
+    "refund_tool",
+    "report",
+    "run_case",
+    "task_table",
+    "verify",
+    "work_line",
+]
