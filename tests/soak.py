@@ -23,7 +23,8 @@ from helpers.hub import Hub
 from helpers.replies.client import Session
 from helpers.replies.scripted import Answer, Failure, Reply, scripted
 from helpers.replies.stepping import VirtualClock, run_clock
-from helpers.team import Crew, crew, sleep_tool
+from helpers.spawn import sleep_tool
+from helpers.team import Crew, crew
 from helpers.tools import NoArguments, Tool, messaging_tools
 
 STOPS = ("max_tokens", "refusal", "stop_sequence", "model_context_window_exceeded", "pause_turn")

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
-from helpers.notebooks import environment
+from helpers.lessons.notebooks import environment
 
 PREPARE = """
 import asyncio
@@ -28,7 +28,8 @@ from helpers.agent import run_agent
 from helpers.replies.client import connect
 from helpers.hub import Hub
 from helpers.replies.scripted import scripted
-from helpers.team import Member, run_lead, run_team
+from helpers.spawn import run_lead
+from helpers.team import Member, run_team
 
 TEAM = [Member("lead", "Wait."), Member("helper1", "Talk."), Member("helper2", "Talk.")]
 idle_tasks = len(asyncio.all_tasks())

@@ -10,7 +10,7 @@ from helpers.billing.orchestrator import Outcome, case_task, run_case, verify
 from helpers.billing.refund import Approval, ApprovalRequest, Case, Mandate
 from helpers.budget import Budget
 from helpers.hub import Hub
-from helpers.notebooks import ROOT
+from helpers.lessons.notebooks import ROOT
 from helpers.replies.client import connect
 
 from .support import run

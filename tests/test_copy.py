@@ -10,7 +10,7 @@ from typing import Any
 
 import nbformat
 
-from helpers.notebooks import ROOT, notebook_paths
+from helpers.lessons.notebooks import ROOT, notebook_paths
 
 from .test_live import REPLY, Api, api  # noqa: F401  (a fixture)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from helpers import exercises
+from helpers.lessons import exercises
 
 from .answers import lesson_00, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06
 

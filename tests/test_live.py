@@ -14,7 +14,7 @@ import anthropic
 import pytest
 
 from helpers.hub import Clock, Hub
-from helpers.notebooks import ROOT, execute
+from helpers.lessons.notebooks import ROOT, execute
 from helpers.replies.client import LIVE_MODEL, Session, SettingError, connect
 from helpers.team import Member, run_team
 

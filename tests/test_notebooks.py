@@ -9,8 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from helpers.exercises import checks
-from helpers.notebooks import ROOT, definitions, home_cell, main, normalise, notebook_paths
+from helpers.lessons.exercises import checks
+from helpers.lessons.notebooks import ROOT, definitions, home_cell, main, normalise, notebook_paths
 
 from .test_structure import TAUGHT
 
@@ -55,7 +55,7 @@ def test_a_stripped_notebook_is_noticed() -> None:
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_home_cells_equal_their_helper(path: Path) -> None:
-    assert not drifted(read(path)), "run: python -m helpers.notebooks --sync"
+    assert not drifted(read(path)), "run: python -m helpers.lessons.notebooks --sync"
 
 
 def test_one_changed_comment_in_a_home_cell_is_noticed() -> None:

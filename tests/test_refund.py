@@ -34,7 +34,7 @@ from helpers.billing.refund import (
 )
 from helpers.budget import Budget, spending
 from helpers.hub import Clock, Hub
-from helpers.notebooks import ROOT
+from helpers.lessons.notebooks import ROOT
 from helpers.replies.recording import Exchange, answer, speaker
 from helpers.replies.scripted import Answer, Failure, Reply, Script
 from helpers.tools import ProgramError, ToolCall, call_tool

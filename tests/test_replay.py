@@ -13,7 +13,8 @@ from helpers.hub import Event, Hub, trace_line
 from helpers.replies.client import MODES, Session, SettingError, connect
 from helpers.replies.recording import ClockStep, Exchange, RecordingError, load, save
 from helpers.replies.replay import Replay, ReplayError
-from helpers.team import Crew, crew, helper_tools
+from helpers.spawn import helper_tools
+from helpers.team import Crew, crew
 
 from .support import run, settle
 

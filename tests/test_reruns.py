@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from helpers.notebooks import ROOT, execute, notebook_paths
+from helpers.lessons.notebooks import ROOT, execute, notebook_paths
 from helpers.replies.recording import Exchange, load, save
 
 pytestmark = pytest.mark.long
@@ -42,7 +42,7 @@ def copy_of_the_series(folder: Path) -> None:
 
 def run(folder: Path, *arguments: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "helpers.notebooks", *arguments],
+        [sys.executable, "-m", "helpers.lessons.notebooks", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder)},
         capture_output=True,

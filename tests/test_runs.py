@@ -8,7 +8,8 @@ import pytest
 from helpers.hub import Event, Hub, tool_summary
 from helpers.replies.client import Session, connect
 from helpers.replies.recording import FOLDER, Exchange, load
-from helpers.team import Member, run_lead, run_team
+from helpers.spawn import run_lead
+from helpers.team import Member, run_team
 
 from .support import run
 

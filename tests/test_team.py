@@ -12,7 +12,8 @@ from helpers.agent import Go, Step
 from helpers.hub import Hub, tool_summary, trace_line
 from helpers.replies.replay import ReplayError
 from helpers.replies.scripted import Answer, Failure, Script, scripted
-from helpers.team import Member, crew, run_lead, run_team
+from helpers.spawn import run_lead
+from helpers.team import Member, crew, run_team
 from helpers.tools import NoArguments, Tool, messaging_tools
 
 from .support import TAG, ended, in_turn, run, settle, tool, words

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from helpers.hub import Hub
-from helpers.team import helper_tools
+from helpers.spawn import helper_tools
 from helpers.tools import Arguments, Tool, messaging_tools
 
 

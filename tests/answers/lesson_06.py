@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from helpers.billing.refund import Approval, ApprovalRequest, Ledger, Refused
-from helpers.exercises.lesson_06 import Sent
+from helpers.lessons.lesson_06 import Sent
 
 Ask = Callable[[ApprovalRequest], Any]
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from . import Check
+from .exercises import Check
 
 
 async def check_first(answer: Any) -> str | None:

@@ -7,7 +7,7 @@ from ..agent import Hook, run_agent
 from ..hub import Hub
 from ..replies.scripted import Blocks, scripted
 from ..tools import NoArguments, Tool, ToolCall, call_tool
-from . import PLAIN, Check
+from .exercises import PLAIN, Check
 
 
 async def check_blocks(answer: Any) -> str | None:

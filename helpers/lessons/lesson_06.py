@@ -8,7 +8,7 @@ from typing import Any
 
 from ..billing.gateway import CHARGES, dollars
 from ..billing.refund import Approval, ApprovalRequest, Ledger
-from . import Check
+from .exercises import Check
 
 CHARGE = {charge.id: charge for charge in CHARGES}
 TWO = ("txn_8f3k2j1", "txn_k5t8r20")  # $49.99 each

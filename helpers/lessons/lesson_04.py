@@ -5,9 +5,9 @@ from typing import Any
 
 from ..hub import Hub
 from ..replies.scripted import Answer, scripted
-from ..team import run_lead
+from ..spawn import run_lead
 from ..tools import ToolCall, call_tool
-from . import PLAIN, Check
+from .exercises import PLAIN, Check
 
 LIMIT = 200
 

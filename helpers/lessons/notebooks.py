@@ -1,4 +1,4 @@
-"""Runs and writes the notebooks: `python -m helpers.notebooks [--write | --fill | --sync] [PATH]`.
+"""Runs and writes the notebooks: `python -m helpers.lessons.notebooks [--write | --fill | --sync] [PATH]`.
 
 Without a flag each notebook is executed on the recordings and its outcome printed. `--write` also
 saves the outputs, byte for byte the same each time. `--fill` plays hand-written replies through
@@ -151,7 +151,9 @@ def run(path: Path, mode: str, write: bool) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m helpers.notebooks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.lessons.notebooks", description=__doc__
+    )
     flags = parser.add_mutually_exclusive_group()
     flags.add_argument("--write", action="store_true", help="save the outputs")
     flags.add_argument("--fill", action="store_true", help="write what was sent into recordings")

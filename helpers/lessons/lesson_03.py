@@ -5,7 +5,7 @@ from typing import Any
 
 from ..hub import Hub
 from ..replies.scripted import scripted
-from . import Check
+from .exercises import Check
 
 NAMES = ["lead", "helper1", "helper2", "helper3"]
 RUNNERS = ["hare", "tortoise"]

@@ -8,7 +8,7 @@ from ..delegation import MODELS, Delegation, task_tool
 from ..hub import Hub
 from ..replies.scripted import Answer, scripted
 from ..tools import NoArguments, Tool, ToolCall, call_tool
-from . import Check
+from .exercises import Check
 
 READING = ("Read", "Glob", "Grep")
 GATEWAY = "check_payment_gateway"
