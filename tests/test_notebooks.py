@@ -9,12 +9,15 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from helpers.lessons.__main__ import main
 from helpers.lessons.exercises import checks
-from helpers.lessons.notebooks import ROOT, definitions, home_cell, main, normalise, notebook_paths
+from helpers.lessons.home import definitions, home_cell
+from helpers.lessons.notebooks import ROOT, normalise, notebook_paths
 
-from .test_structure import TAUGHT
+from .test_structure import HELPERS, TAUGHT
 
 LESSONS = [path for path in notebook_paths() if path.parent.name == "notebooks"]
+BY_INTERFACE = "files.py"  # the jailed files: lessons use them, no cell shows them
 PARTS = ("By the end you can", "The picture", "What can go wrong", "Your turn", "Recap and next")
 
 
@@ -55,7 +58,7 @@ def test_a_stripped_notebook_is_noticed() -> None:
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_home_cells_equal_their_helper(path: Path) -> None:
-    assert not drifted(read(path)), "run: python -m helpers.lessons.notebooks --sync"
+    assert not drifted(read(path)), "run: python -m helpers.lessons sync"
 
 
 def test_one_changed_comment_in_a_home_cell_is_noticed() -> None:
@@ -68,16 +71,18 @@ def test_one_changed_comment_in_a_home_cell_is_noticed() -> None:
 
 def test_each_taught_definition_has_exactly_one_home() -> None:
     homes = [
-        (cell.source.split("\n", 1)[0].removeprefix("# helpers/").removesuffix(".py"), name)
+        (cell.source.split("\n", 1)[0].removeprefix("# helpers/"), name)
         for path in LESSONS
         for cell in code_cells(read(path))
         if is_home(cell)
         for name in definitions(cell.source)
     ]
     taught = [
-        (module, name)
-        for module in TAUGHT
-        for name in definitions((ROOT / "helpers" / f"{module}.py").read_text(encoding="utf-8"))
+        (path.relative_to(HELPERS).as_posix(), name)
+        for folder in TAUGHT
+        for path in (HELPERS / folder).glob("*.py")
+        if path.name not in ("__init__.py", BY_INTERFACE)
+        for name in definitions(path.read_text(encoding="utf-8"))
     ]
     assert sorted(homes) == sorted(taught)
 
@@ -158,10 +163,10 @@ def test_the_command_tells_a_notebook_that_fails_and_writes_one_that_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad, good = saved(tmp_path / "bad.ipynb", "1 / 0"), saved(tmp_path / "good.ipynb", "print(6)")
-    assert command(monkeypatch, bad, good) == 1
+    assert command(monkeypatch, "run", bad, good) == 1
     assert capsys.readouterr().out.startswith("FAILED")
     assert code_cells(read(good))[0].outputs == []
-    assert command(monkeypatch, "--write", good) == 0
+    assert command(monkeypatch, "write", good) == 0
     assert code_cells(read(good))[0].outputs[0]["text"] == "6\n"
 
 
@@ -169,7 +174,7 @@ def test_the_command_writes_a_helper_into_its_home_cell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = saved(tmp_path / "home.ipynb", "# helpers/hub.py\ndef one_line(value): ...")
-    assert command(monkeypatch, "--sync", path) == 0
+    assert command(monkeypatch, "sync", path) == 0
     assert '"""Return text that is safe' in code_cells(read(path))[0].source
 
 

@@ -409,7 +409,7 @@ def test_a_changed_tool_is_noticed(stage: Stage) -> None:
 def test_a_recording_that_was_never_filled_in_says_what_to_run(stage: Stage) -> None:
     message = stage.fails(pair, text=PAIR)
     assert "never filled in" in message
-    assert "--fill" in message
+    assert "helpers.lessons fill" in message
 
 
 def test_a_call_that_the_recording_does_not_have_is_named(stage: Stage) -> None:

@@ -42,7 +42,7 @@ def copy_of_the_series(folder: Path) -> None:
 
 def run(folder: Path, *arguments: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "helpers.lessons.notebooks", *arguments],
+        [sys.executable, "-m", "helpers.lessons", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder)},
         capture_output=True,
@@ -61,8 +61,8 @@ def test_no_cell_hangs_on_the_words_of_a_recording(tmp_path: Path) -> None:
             if isinstance(step, Exchange) and step.reply is not None:
                 step.reply = [reworded(block) for block in step.reply]
         save(recording)
-    run(tmp_path, "--fill")
-    run(tmp_path)
+    run(tmp_path, "fill")
+    run(tmp_path, "run")
 
 
 def test_filling_in_fails_when_two_notebooks_send_different_things_to_one_recording(
@@ -72,7 +72,7 @@ def test_filling_in_fails_when_two_notebooks_send_different_things_to_one_record
     lesson = tmp_path / "notebooks" / "03_fixed_team.ipynb"
     lesson.write_text(lesson.read_text("utf-8").replace("a designer.", "a painter."), "utf-8")
     with pytest.raises(AssertionError, match=r"FAILED  notebooks/00_start_here\.ipynb"):
-        run(tmp_path, "--fill")
+        run(tmp_path, "fill")
 
 
 @pytest.mark.parametrize("path", notebook_paths(), ids=lambda path: path.parent.name + path.stem)

@@ -3,16 +3,22 @@
 import ast
 import re
 import subprocess
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TAUGHT = (
-    *("hub", "tools", "agent", "team", "delegation", "budget", "billing"),
-    *("refund", "orchestrator"),
-)
-MODULES = sorted((ROOT / "helpers").rglob("*.py"))
+HELPERS = ROOT / "helpers"
+TAUGHT = ("", "billing")  # folders of helpers/: each definition there is shown in a notebook
+FLOORS = {  # a folder of helpers/ and those it may import; "" is helpers/ itself
+    "": [],
+    "billing": [""],
+    "replies": [""],
+    "views": [],
+    "lessons": ["", "billing", "replies", "views"],
+}
+MODULES = sorted(HELPERS.rglob("*.py"))
 MACHINE_PATH = re.compile(r"(?<![\w.~-])/(?:work|tmp|home|root|Users)/\w")
 KEY = re.compile(r"sk-ant-[A-Za-z0-9_-]{4,}")
 
@@ -25,20 +31,34 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imports(tree: ast.AST) -> set[str]:
-    """Return the modules of helpers that this code imports, wherever and however it does."""
+def floor_of(path: Path) -> str:
+    folder = path.parent.relative_to(HELPERS).as_posix()
+    return "" if folder == "." else folder
+
+
+def imports(tree: ast.AST, package: str = "helpers") -> set[str]:
+    """Return the modules of helpers/ that code in this package names, as dotted paths below it."""
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            own = node.level > 0 or module.split(".")[0] == "helpers"
-            inner = module.removeprefix("helpers").strip(".")
-            if own:
-                found |= {inner} if inner else {alias.name for alias in node.names}
+            above = package.split(".")
+            above = above[: len(above) - node.level + 1] if node.level else []
+            module = ".".join([*above, *filter(None, [node.module])])
+            found |= {module} | {f"{module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-            found |= {name.removeprefix("helpers.") for name in names if name.startswith("helpers")}
-    return found
+            found |= {alias.name for alias in node.names}
+    paths = [name.removeprefix("helpers.") for name in found if name.startswith("helpers.")]
+    return {path for path in paths if module_file(path).exists()}
+
+
+def module_file(dotted: str) -> Path:
+    path = HELPERS / dotted.replace(".", "/")
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    """Return the modules of helpers/ that one of them imports."""
+    return imports(tree_of(path), ".".join(["helpers", *filter(None, [floor_of(path)])]))
 
 
 def functions(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -57,24 +77,37 @@ def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 def test_imports_are_found_however_they_are_written() -> None:
     code = """
-import helpers.replies.client
-from helpers.replies import replay, hub
-from helpers.replies.scripted import scripted
-from . import tools
-from .team import Member
+import helpers.views.lanes
+from helpers import budget, hub
+from helpers.replies import scripted
+from . import refund
+from ..team import Member
 def later():
+    from .. import spawn
     from .files import read
 import os
 from asyncio import run
 """
-    expected = {"client", "replay", "hub", "scripted", "tools", "team", "files"}
-    assert imports(ast.parse(code)) == expected
+    expected = {"views.lanes", "budget", "hub", "replies", "replies.scripted", "billing"}
+    expected |= {"billing.refund", "billing.files", "team", "spawn"}
+    assert imports(ast.parse(code), "helpers.billing") == expected
 
 
-@pytest.mark.parametrize("module", TAUGHT)
-def test_a_taught_module_imports_only_those_before_it(module: str) -> None:
-    path = ROOT / "helpers" / f"{module}.py"
-    assert imports(tree_of(path)) <= set(TAUGHT[: TAUGHT.index(module)])
+def test_every_folder_is_a_floor() -> None:
+    assert {floor_of(path) for path in MODULES} == set(FLOORS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_floor_imports_only_the_floors_below_it(path: Path) -> None:
+    floors = {floor_of(module_file(name)) for name in imported(path)}
+    assert floors <= {floor_of(path), *FLOORS[floor_of(path)]}
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    modules = [path for path in MODULES if path.name != "__init__.py"]
+    graph = {path: {module_file(name) for name in imported(path)} for path in modules}
+    order = TopologicalSorter({path: uses & set(modules) for path, uses in graph.items()})
+    order.prepare()  # CycleError: it names them
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

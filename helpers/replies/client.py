@@ -20,7 +20,7 @@ from .replay import Replay, ReplayError
 
 HELPERS = Path(__file__).resolve().parents[1]
 ENV_FILE = HELPERS.parent / ".env"
-MODES = ("recorded", "lenient", "live")  # and "fill", which is for `--fill` alone
+MODES = ("recorded", "lenient", "live")  # and "fill", which is for the tool alone
 LIVE_MODEL = "claude-sonnet-5-5"
 
 

@@ -2,7 +2,7 @@
 
 One step per item: an exchange (who asked, what was sent, what came back) or `clock: seconds`, at
 which the virtual clock fires one timer. Requests hold only what is new since the conversation's
-previous exchange. Only replies need to be written by hand: `python -m helpers.lessons.notebooks --fill`
+previous exchange. Only replies need to be written by hand: `python -m helpers.lessons fill`
 plays them through the notebooks and writes the rest.
 """
 
@@ -19,7 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks" / "recordings"
-FILL = ".venv/bin/python -m helpers.lessons.notebooks --fill"
+FILL = ".venv/bin/python -m helpers.lessons fill"
 MODEL_INFO = {
     "id": "recorded",
     "type": "model",

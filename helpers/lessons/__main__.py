@@ -1,0 +1,71 @@
+"""The one tool of the maintainers: `python -m helpers.lessons VERB`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+from .home import sync
+from .notebooks import ROOT, execute, normalise, notebook_paths
+
+
+def play(path: Path, mode: str, write: bool = False) -> bool:
+    """Execute one notebook and print its outcome; return whether it went well."""
+    name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+    try:
+        notebook = execute(path, mode)
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        print(f"FAILED  {name}\n{error}")
+        return False
+    text = normalise(notebook)
+    if write and text != path.read_text(encoding="utf-8"):
+        path.write_text(text, encoding="utf-8", newline="\n")
+        print(f"written {name}")
+    else:
+        print(f"ok      {name}")
+    return True
+
+
+def run(paths: list[Path]) -> bool:
+    """Execute notebooks on their recordings and print how each went."""
+    outcomes = [play(path, "recorded") for path in paths]
+    return all(outcomes)
+
+
+def write(paths: list[Path]) -> bool:
+    """The same, and save the outputs, byte for byte the same each time."""
+    outcomes = [play(path, "recorded", write=True) for path in paths]
+    return all(outcomes)
+
+
+def fill(paths: list[Path]) -> bool:
+    """Play hand-written replies through notebooks, and write what was sent beside them."""
+    outcomes = [play(path, "fill") for path in paths]
+    print("Filled in. Now every notebook is played on it, for two may share a recording:")
+    return run(notebook_paths()) and all(outcomes)
+
+
+def sync_all(paths: list[Path]) -> bool:
+    """Write helpers into their home cells."""
+    for path in paths:
+        print(f"{'synced' if sync(path) else 'same'}  {path.name}")
+    return True
+
+
+VERBS = {"run": run, "write": write, "fill": fill, "sync": sync_all}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m helpers.lessons", description=__doc__)
+    verbs = parser.add_subparsers(required=True, metavar="VERB", dest="verb")
+    for name, verb in VERBS.items():
+        one = verbs.add_parser(name, help=verb.__doc__, description=verb.__doc__)
+        one.add_argument("paths", nargs="*", type=Path, help="notebooks; all when none is named")
+    options = parser.parse_args()
+    paths = [path.resolve() for path in options.paths] or notebook_paths()
+    return 0 if VERBS[options.verb](paths) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
