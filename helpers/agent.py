@@ -139,7 +139,7 @@ async def ask(agent: Agent, turn: int, **extra: Any) -> Reply:
     log.record("model_call", agent.name, turn=turn, model=agent.model)
     reply: Reply = await agent.hook(step, lambda: agent.client.messages.create(**request))
     agent.check_alive()
-    agent.box.confirm()
+    agent.box.unconfirmed.clear()
     # The API gives blank texts at times, and refuses to take them back.
     kept = [b for b in reply.content if b.type != "text" or b.text.strip()]
     if kept:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
+from unicodedata import east_asian_width
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 RESERVED = ("hub", "human")
@@ -55,9 +56,9 @@ class Mailbox:
     """What the hub keeps for one agent: who started it, its status and its mail (notebook 01)."""
 
     starter: str | None = None
-    status: str = "active"
+    status: str = "active"  # or "idling" while it waits; in the end one final status
     inbox: list[Message] = field(default_factory=list)
-    unconfirmed: list[Message] = field(default_factory=list)
+    unconfirmed: list[Message] = field(default_factory=list)  # taken, not yet answered by a model
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     text: str = ""  # what the agent said last
 
@@ -65,36 +66,10 @@ class Mailbox:
     def alive(self) -> bool:
         return self.status in ("active", "idling")
 
-    def put(self, message: Message) -> None:
-        self.inbox.append(message)
-        self.wake()
-
-    def take(self) -> list[Message]:
-        """Empty the inbox; the mail stays unconfirmed until the model has answered."""
-        mail, self.inbox = self.inbox, []
-        self.unconfirmed += mail
-        return mail
-
-    def confirm(self) -> None:
-        self.unconfirmed.clear()
-
     def wake(self) -> None:
+        """Ring the bell; who was idling is active again, and who has ended stays so."""
         self.bell.set()
-        if self.status == "idling":
-            self.status = "active"
-
-    async def wait(self, clock: Clock, seconds: float) -> bool:
-        """Sleep until the bell rings; return False when the deadline came first."""
-        self.bell.clear()
-        self.status = "idling" if self.alive else self.status
-        try:
-            async with clock.timeout(seconds):
-                await self.bell.wait()
-            return True
-        except TimeoutError:
-            return False
-        finally:
-            self.status = "active" if self.alive else self.status
+        self.status = "active" if self.alive else self.status
 
 
 class Log:
@@ -112,23 +87,34 @@ class Log:
 
 
 def one_line(value: object, limit: int = 60) -> str:
-    """Return text that is safe to print on one line: printable characters only, cut with "…"."""
-    text = "".join(c if c.isprintable() else " " for c in str(value))
-    return text if len(text) <= limit else text[:limit] + "…"
+    """Return text safe to print on one line: printable, cut to this many columns with "…"."""
+    text = "".join(c if c.isprintable() else " " for c in str(value)[: limit + 1])
+    ends = list(itertools.accumulate(1 + (east_asian_width(c) in "WF") for c in text))
+    return text if not ends or ends[-1] <= limit else text[: sum(e < limit for e in ends)] + "…"
+
+
+def call_line(tool: str, given: Any, result: object) -> str:
+    """Return a tool call and its result in words; a message that was sent reads as one."""
+    fields = given if isinstance(given, dict) else {"input": given}
+    names, words, fate = fields.get("recipient_ids"), fields.get("content"), str(result)
+    if tool == "send_message" and isinstance(names, list) and fate.startswith("delivered to "):
+        _, _, missed = fate.partition("; ")
+        words = f"{one_line(words, 30)} · {missed}" if missed else words
+        return f"→ {', '.join(map(str, names))}: {words}"
+    arguments = ", ".join(f"{name}={value!r}" for name, value in fields.items())
+    return f"{one_line(tool, 30)}({one_line(arguments, 40)}) → {fate}"
 
 
 def trace_line(event: Event) -> str | None:
-    """Return the line that people read for this event, or None (notebook 01)."""
-    data, start = event.data, f"  [{event.agent}]"
+    """Return the line of at most 95 columns that people read for this event, or None."""
+    data, line = event.data, ""
     if event.kind == "tool_result":
-        call = f"{one_line(data['tool'])}({one_line(data['input'])})"
-        return f"{start} {call} → {one_line(data['text'])}"
-    if event.kind == "message_received":
-        message: Message = data["message"]
-        return f"{start} ← received from {message.sender}: {one_line(message.content)}"
-    if event.kind == "agent_ended" and data["status"] not in ("done", "killed", "dismissed"):
-        return f"{start} ended: {data['status']} {one_line(data['reason'])}".rstrip()
-    return None
+        line = call_line(data["tool"], data["input"], data["text"])
+    elif event.kind == "message_received":
+        line = f"← {data['message'].sender}: {data['message'].content}"
+    elif event.kind == "agent_ended" and data["status"] not in ("done", "killed", "dismissed"):
+        line = f"ended: {data['status']} {data['reason']}".rstrip()
+    return one_line(f"  [{event.agent}] {line}", 95) if line else None
 
 
 def tool_summary(events: Iterable[Event]) -> str:
@@ -161,7 +147,10 @@ class Hub:
     """Mailboxes, dead letters and the log of one run (notebook 01)."""
 
     def __init__(
-        self, clock: Clock | None = None, show: Show | None = print, line: Line = trace_line
+        self,
+        clock: Clock | None = None,
+        show: Show | None = print,
+        line: Line = trace_line,
     ):
         self.clock = clock or Clock()
         self.log = Log(self.clock, show, line)
@@ -196,7 +185,9 @@ class Hub:
         if problem:
             self.bury(message, problem)
             return problem
-        self.boxes[message.recipient].put(message)
+        box = self.boxes[message.recipient]
+        box.inbox.append(message)
+        box.wake()
         self.log.record("message_sent", message.sender, message=message)
         return "delivered"
 
@@ -206,8 +197,10 @@ class Hub:
         self.log.record("message_dead", message.recipient, message=message, reason=reason)
 
     def drain(self, name: str) -> list[Message]:
-        """Empty the inbox; its mail counts as read once the mailbox is told to `confirm`."""
-        mail = self.boxes[name].take()
+        """Empty the inbox; its mail stays `unconfirmed` until the model has answered."""
+        box = self.boxes[name]
+        mail, box.inbox = box.inbox, []
+        box.unconfirmed += mail
         for message in mail:
             self.log.record("message_received", name, message=message)
         return mail
@@ -215,17 +208,28 @@ class Hub:
 
 async def wait_for_mail(hub: Hub, name: str, seconds: float = 60.0) -> str:
     """Return why the wait ended: mail came, the deadline, or nobody is left to send any."""
-    box = hub.boxes[name]
-    at_work = any(b.status == "active" for b in hub.living.values() if b is not box)
-    in_time = True
-    if not box.inbox and at_work:
-        in_time = await box.wait(hub.clock, seconds)
+    box, in_time = hub.boxes[name], True
     if box.inbox:
         return "new messages"
-    if not in_time:
-        return f"{seconds:g}s timeout"
+    try:
+        async with hub.clock.timeout(seconds):
+            while box.alive and not box.inbox and any_at_work(hub, box):
+                box.bell.clear()
+                box.status = "idling"
+                await box.bell.wait()
+    except TimeoutError:
+        in_time = False
+    finally:
+        box.status = "active" if box.alive else box.status
+    if box.inbox or not in_time:
+        return "new messages" if box.inbox else f"{seconds:g}s timeout"
     idle = [n for n, b in hub.living.items() if n != name and b.status == "idling"]
     return f"nobody can send; waiting: {', '.join(idle)}" if idle else "no other agent is alive"
+
+
+def any_at_work(hub: Hub, but: Mailbox | None = None) -> bool:
+    """Return whether an agent (another than this one) is neither waiting nor at its end."""
+    return any(box.status == "active" for box in hub.living.values() if box is not but)
 
 
 def end_agent(hub: Hub, name: str, status: str, reason: str = "") -> None:
@@ -246,5 +250,5 @@ def end_agent(hub: Hub, name: str, status: str, reason: str = "") -> None:
         parts = [f"{name} ended: {status}.", reason, box.text]
         hub.deliver(Message("hub", box.starter, " ".join(part for part in parts if part)))
     waiting = next(iter(hub.living.values()), None)
-    if waiting and not any(b.status == "active" for b in hub.living.values()):
+    if waiting and not any_at_work(hub):
         waiting.wake()  # nobody can send any more: let the first of them decide

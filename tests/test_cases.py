@@ -5,8 +5,9 @@ from functools import cache
 
 import pytest
 
+from helpers.billing.checks import verify
 from helpers.billing.files import file_tools, folder_hash
-from helpers.billing.orchestrator import Outcome, case_task, run_case, verify
+from helpers.billing.orchestrator import Outcome, case_task, run_case
 from helpers.billing.refund import Approval, ApprovalRequest, Case, Mandate
 from helpers.budget import Budget
 from helpers.hub import Hub

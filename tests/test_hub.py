@@ -1,7 +1,9 @@
 """The hub: mail is delivered once, to the living, and none is lost."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
+from unicodedata import east_asian_width
 
 import pytest
 from hypothesis import given
@@ -138,15 +140,19 @@ def test_a_wait_ends_when_mail_comes() -> None:
     assert run(body()) == "new messages"
 
 
-def test_every_waiter_of_a_mailbox_wakes_even_if_the_mail_is_drained_between() -> None:
+def test_every_waiter_of_a_mailbox_goes_on_when_another_took_the_mail_and_wakes_by_the_next() -> (
+    None
+):
     async def body() -> None:
         hub = quiet_hub("a", "b")
         waiters = [asyncio.create_task(wait_for_mail(hub, "a")) for _ in range(3)]
         await settle()
-        hub.drain("a")
         hub.post("b", ["a"], "hi")
         hub.drain("a")
-        await asyncio.gather(*waiters)  # the clock stands still: only the bell can end these
+        await settle()
+        assert not any(waiter.done() for waiter in waiters)
+        hub.post("b", ["a"], "again")
+        assert await asyncio.gather(*waiters) == ["new messages"] * 3
 
     run(body())
 
@@ -340,7 +346,7 @@ def test_mail_that_was_read_is_no_dead_letter() -> None:
     hub = quiet_hub("a", "b")
     hub.post("a", ["b"], "hi")
     hub.drain("b")
-    hub.boxes["b"].confirm()
+    hub.boxes["b"].unconfirmed.clear()
     end_agent(hub, "b", "crashed")
     assert hub.dead_letters == []
 
@@ -383,7 +389,7 @@ class Mail(RuleBasedStateMachine):
     def confirm(self, name: str) -> None:
         if name in self.hub.boxes:
             self.read += self.hub.boxes[name].unconfirmed
-            self.hub.boxes[name].confirm()
+            self.hub.boxes[name].unconfirmed.clear()
 
     @rule(name=names, status=st.sampled_from(FINAL))
     def end(self, name: str, status: str) -> None:
@@ -425,11 +431,11 @@ TestMailIsConserved = Mail.TestCase
 def test_one_line_is_printable_and_short(text: str, limit: int) -> None:
     line = one_line(text, limit)
     assert line.isprintable()
-    assert len(line) <= limit + 1
+    assert len(line) <= max(limit, 1)
     assert line.endswith("…") or len(text) == len(line)
 
 
-hostile = st.text(st.sampled_from("ab\r\n\x1b\x07\x00\x85\u202e\u2028\u200b"), min_size=1)
+hostile = st.text(st.sampled_from("ab漢\r\n\x1b\x07\x00\x85\u202e\u2028\u200b"), min_size=1)
 
 
 @given(hostile, hostile, hostile)
@@ -446,12 +452,35 @@ def test_no_event_can_put_a_control_character_into_the_trace(a: str, b: str, c: 
 
 def test_the_trace_names_tool_result_sender_and_unusual_end() -> None:
     result = event("tool_result", tool="sleep", input={"seconds": 2}, text="slept", error=False)
-    assert trace_line(result) == "  [lead] sleep({'seconds': 2}) → slept"
+    assert trace_line(result) == "  [lead] sleep(seconds=2) → slept"
     received = event("message_received", message=Message("peer", "lead", "hi"))
-    assert trace_line(received) == "  [lead] ← received from peer: hi"
+    assert trace_line(received) == "  [lead] ← peer: hi"
     assert trace_line(event("agent_ended", status="crashed", reason="why")) == (
         "  [lead] ended: crashed why"
     )
+
+
+def test_a_message_that_was_delivered_reads_as_one_and_one_that_was_not_says_why() -> None:
+    given = {"recipient_ids": ["lead", "helper2"], "content": "Hi, I'm Ada.\nI build."}
+    sent = event("tool_result", tool="send_message", input=given, error=False)
+    delivered = {**sent.data, "text": "delivered to ['lead', 'helper2']"}
+    assert trace_line(replace(sent, data=delivered)) == (
+        "  [lead] → lead, helper2: Hi, I'm Ada. I build."
+    )
+    partly = {**sent.data, "text": "delivered to ['lead']; not to helper2 (has ended (done))"}
+    assert trace_line(replace(sent, data=partly)) == (
+        "  [lead] → lead, helper2: Hi, I'm Ada. I build. · not to helper2 (has ended (done))"
+    )
+
+
+@given(hostile, hostile, hostile)
+def test_a_line_of_the_trace_fits_whatever_agents_write(name: str, words: str, end: str) -> None:
+    call = event("tool_result", tool=name, input={"recipient_ids": [name], "x": words}, text=end)
+    mail = event("message_received", message=Message("peer", "lead", words))
+    ended = event("agent_ended", status=end, reason=words)
+    for line in filter(None, map(trace_line, (call, mail, ended))):
+        assert line.isprintable()
+        assert sum(1 + (east_asian_width(c) in "WF") for c in line) <= 95
 
 
 @pytest.mark.parametrize("status", ["done", "killed", "dismissed"])
@@ -468,7 +497,7 @@ def test_the_trace_is_shown_as_it_happens_and_belongs_to_its_hub() -> None:
     hub.post("human", ["a"], "hi")
     assert shown == []
     hub.drain("a")
-    assert shown == ["  [a] ← received from human: hi"]
+    assert shown == ["  [a] ← human: hi"]
 
 
 def test_the_summary_counts_calls_per_agent_and_tool() -> None:

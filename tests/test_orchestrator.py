@@ -11,22 +11,11 @@ import pytest
 from anthropic import APIStatusError
 
 from helpers.agent import EndAgent, Go, Step
+from helpers.billing.checks import panel, report, task_table, verify, work_line
 from helpers.billing.files import file_tools, folder_hash
-from helpers.billing.orchestrator import (
-    ORCHESTRATOR,
-    ROLES,
-    OrchestratorOutput,
-    Outcome,
-    case_task,
-    case_tools,
-    panel,
-    report,
-    run_case,
-    task_table,
-    verify,
-    work_line,
-)
-from helpers.billing.refund import Approval, Case, ComplianceVerdict, Mandate
+from helpers.billing.orchestrator import Outcome, case_task, case_tools, run_case
+from helpers.billing.refund import Approval, Case, Mandate
+from helpers.billing.roles import ORCHESTRATOR, ROLES, ComplianceVerdict, OrchestratorOutput
 from helpers.budget import spending, spending_lines
 from helpers.hub import Hub
 from helpers.replies.client import connect
@@ -362,7 +351,7 @@ def test_a_task_that_is_not_over_is_running() -> None:
 
 def test_there_is_no_line_for_what_nobody_has_to_read() -> None:
     done = work_on(team(["Done."], text(UNPAID)))
-    assert done.shown == ["[orchestrator] Done.", f"[orchestrator] {text(UNPAID)[:75]}…"]
+    assert done.shown == ["[orchestrator] Done.", f"[orchestrator] {text(UNPAID)[:74]}…"]
 
 
 def paid_case() -> Case:

@@ -25,13 +25,13 @@ from helpers.billing.refund import (
     ApprovalRequest,
     Approve,
     Case,
-    ComplianceVerdict,
     Ledger,
     Mandate,
     Refused,
     check_refund,
     refund_tool,
 )
+from helpers.billing.roles import ComplianceVerdict
 from helpers.budget import Budget, spending
 from helpers.hub import Clock, Hub
 from helpers.lessons.notebooks import ROOT

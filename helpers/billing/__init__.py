@@ -1,12 +1,15 @@
 """The example of notebooks 05 and 06: a billing team, its gateway, and a refund guarded in code."""
 
+from .checks import report, task_table, verify, work_line
 from .files import file_tools, folder_hash
 from .gateway import CHARGES, TODAY, Charge, dollars, gateway_tool
-from .orchestrator import Outcome, case_task, report, run_case, task_table, verify, work_line
-from .refund import Approval, ApprovalRequest, Case, ComplianceVerdict, Ledger, Mandate, refund_tool
+from .orchestrator import Outcome, case_task, run_case
+from .refund import Approval, ApprovalRequest, Case, Ledger, Mandate, refund_tool
+from .roles import ROLES, ComplianceVerdict, OrchestratorOutput
 
 __all__ = [
     "CHARGES",
+    "ROLES",
     "TODAY",
     "Approval",
     "ApprovalRequest",
@@ -15,6 +18,7 @@ __all__ = [
     "ComplianceVerdict",
     "Ledger",
     "Mandate",
+    "OrchestratorOutput",
     "Outcome",
     "case_task",
     "dollars",

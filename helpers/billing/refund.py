@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel
-
 from ..hub import Log
 from ..tools import Arguments, ProgramError, Tool
 from .gateway import (
@@ -23,6 +21,7 @@ from .gateway import (
     duplicates,
     parse_cents,
 )
+from .roles import ComplianceVerdict
 
 
 @dataclass(frozen=True)
@@ -32,16 +31,6 @@ class Mandate:
     goal: str
     refund_limit: int = 5000  # cents: above it the tool refuses, for somebody else to decide
     budget: float = 1.00  # dollars for all agents of the case
-
-
-class ComplianceVerdict(BaseModel, strict=True):
-    """The reviewer's structured answer; it binds to exactly this case, charge and amount."""
-
-    case: str
-    transaction_id: str
-    amount_cents: int
-    approved: bool
-    reasons: list[str]
 
 
 @dataclass(frozen=True)

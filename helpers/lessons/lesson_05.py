@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..agent import run_agent
-from ..billing.orchestrator import ROLES
+from ..billing.roles import ROLES
 from ..delegation import MODELS, Delegation, task_tool
 from ..hub import Hub
 from ..replies.scripted import Answer, scripted

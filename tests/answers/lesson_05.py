@@ -4,8 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from helpers.billing.orchestrator import ROLES
-from helpers.billing.refund import ComplianceVerdict
+from helpers.billing.roles import ROLES, ComplianceVerdict
 from helpers.delegation import Role
 from helpers.tools import Arguments, NoArguments, Tool
 
