@@ -21,7 +21,7 @@ import httpx2
 
 from helpers.hub import Hub
 from helpers.replies.client import Session
-from helpers.replies.scripted import Answer, Failure, Reply, scripted
+from helpers.replies.scripted import Answer, Canned, Failure, scripted
 from helpers.replies.stepping import VirtualClock, run_clock
 from helpers.spawn import sleep_tool
 from helpers.team import Crew, crew
@@ -65,9 +65,9 @@ def ends(run: Run, status: str, answer: Answer) -> Answer:
 def stops(run: Run) -> Answer:
     reason = run.dice.choice(STOPS)
     return (
-        ends(run, reason, Reply([{"text": "cut"}], reason))
+        ends(run, reason, Canned([{"text": "cut"}], reason))
         if reason != "pause_turn"
-        else Reply([{"text": "a pause"}], reason)
+        else Canned([{"text": "a pause"}], reason)
     )
 
 
@@ -87,7 +87,7 @@ FAULTS: dict[str, Callable[[Run], Answer]] = {
         run, "crashed", httpx2.RemoteProtocolError("gone", request=REQUEST)
     ),
     "stop reason": stops,
-    "empty content": lambda run: Reply([], "end_turn"),
+    "empty content": lambda run: Canned([], "end_turn"),
     "bad argument": lambda run: [{"send_message": {"recipient_ids": peer(run), "content": 7}}],
     "missing argument": calls("send_message"),
     "extra argument": lambda run: [{"wait_for_message": {"seconds": 1}}],

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from helpers.agent import EndAgent, Go, Step, at_most, run_agent
 from helpers.hub import Hub, end_agent
 from helpers.replies.replay import ReplayError
-from helpers.replies.scripted import Answer, Blocks, Failure, Reply, scripted
+from helpers.replies.scripted import Answer, Blocks, Canned, Failure, scripted
 from helpers.tools import NoArguments, Tool
 
 from .support import (
@@ -81,7 +81,7 @@ def test_mail_unread_at_the_end_of_a_turn_starts_another_turn() -> None:
 
 
 def test_an_empty_reply_with_mail_waiting_appends_no_empty_turn() -> None:
-    outcome = solo(Reply([], "end_turn"), "Read.", mail=["Wait!"])
+    outcome = solo(Canned([], "end_turn"), "Read.", mail=["Wait!"])
     assert outcome.text == "Read."
     assert roles(outcome.requests[1]) == ["user", "user"]
     assert_acceptable(outcome.requests[1])
@@ -318,7 +318,7 @@ def test_no_tools_means_none_and_default_means_messaging() -> None:
     ["max_tokens", "refusal", "stop_sequence", "model_context_window_exceeded", "new_reason"],
 )
 def test_an_unusual_stop_is_the_final_status_and_the_text_is_kept(reason: str) -> None:
-    outcome = solo(Reply([{"text": "So far."}], reason), starter="peer")
+    outcome = solo(Canned([{"text": "So far."}], reason), starter="peer")
     assert outcome.text == "So far."
     assert outcome.status == reason
     (notice,) = outcome.hub.drain("peer")
@@ -327,7 +327,7 @@ def test_an_unusual_stop_is_the_final_status_and_the_text_is_kept(reason: str) -
 
 
 def test_a_turn_cut_off_in_a_call_does_not_run_it() -> None:
-    outcome = solo(Reply([SEND], "max_tokens"))
+    outcome = solo(Canned([SEND], "max_tokens"))
     assert outcome.status == "max_tokens"
     assert outcome.hub.drain("peer") == []
 
@@ -342,25 +342,25 @@ def test_a_reply_without_a_stop_reason_has_a_status_of_its_own() -> None:
 
 
 def test_a_pause_is_sent_back_and_the_turn_goes_on() -> None:
-    outcome = solo(Reply([{"text": "Half."}], "pause_turn"), "Whole.")
+    outcome = solo(Canned([{"text": "Half."}], "pause_turn"), "Whole.")
     assert outcome.text == "Whole."
     assert roles(outcome.requests[1]) == ["user", "assistant"]
     assert outcome.status == "done"
 
 
 def test_a_call_beside_a_pause_is_answered() -> None:
-    outcome = solo(Reply([{"look": {}}], "pause_turn"), "Done.", tools=[returning("look", "seen")])
+    outcome = solo(Canned([{"look": {}}], "pause_turn"), "Done.", tools=[returning("look", "seen")])
     assert outcome.results()[0]["content"] == "seen"
 
 
 def test_tool_use_without_a_call_ends_the_turn() -> None:
-    outcome = solo(Reply([{"text": "Hm."}], "tool_use"))
+    outcome = solo(Canned([{"text": "Hm."}], "tool_use"))
     assert outcome.text == "Hm."
     assert outcome.status == "done"
 
 
 def test_an_empty_reply_keeps_the_last_text() -> None:
-    outcome = solo([{"text": "Here it is."}, SEND], Reply([], "end_turn"))
+    outcome = solo([{"text": "Here it is."}, SEND], Canned([], "end_turn"))
     assert outcome.text == "Here it is."
     assert outcome.status == "done"
 
@@ -555,7 +555,7 @@ def test_a_stop_keeps_the_result_of_a_call_that_was_done() -> None:
 
 def test_a_call_in_a_reply_that_was_cut_off_is_closed() -> None:
     talk: list[MessageParam] = []
-    solo(Reply([SEND], "max_tokens"), messages=talk)
+    solo(Canned([SEND], "max_tokens"), messages=talk)
     assert_acceptable({"messages": talk})
     assert talk[-1]["role"] == "user"
 
@@ -653,11 +653,11 @@ blocks = st.lists(
 reasons = st.sampled_from(
     [None, None, "end_turn", "tool_use", "pause_turn", "max_tokens", "refusal", "odd"]
 )
-replies = st.builds(Reply, blocks, reasons)
+replies = st.builds(Canned, blocks, reasons)
 
 
 @given(st.lists(replies, max_size=5), st.lists(st.text(), max_size=2))
-def test_no_reply_whatever_is_in_it_breaks_the_loop(script: list[Reply], mail: list[str]) -> None:
+def test_no_reply_whatever_is_in_it_breaks_the_loop(script: list[Canned], mail: list[str]) -> None:
     reading = [returning("read", "page"), raising("broken", KeyError("order"))]
     outcome = solo(*script, mail=mail, tools=reading, max_turns=4)
     assert outcome.error is None
@@ -670,7 +670,7 @@ def test_no_reply_whatever_is_in_it_breaks_the_loop(script: list[Reply], mail: l
 
 @given(st.lists(replies, max_size=4), st.lists(st.text(), max_size=2))
 def test_hostile_calls_of_the_messaging_tools_lose_no_mail(
-    script: list[Reply], mail: list[str]
+    script: list[Canned], mail: list[str]
 ) -> None:
     outcome = solo(*script, mail=mail, max_turns=4)
     assert outcome.error is None
@@ -682,7 +682,7 @@ def test_hostile_calls_of_the_messaging_tools_lose_no_mail(
 
 
 @given(st.lists(replies, max_size=4), st.lists(st.text(), max_size=2))
-def test_the_api_would_accept_every_request(script: list[Reply], mail: list[str]) -> None:
+def test_the_api_would_accept_every_request(script: list[Canned], mail: list[str]) -> None:
     for request in solo(*script, mail=mail, max_turns=4).requests:
         assert_acceptable(request)
 
@@ -699,7 +699,7 @@ def test_half_a_surrogate_pair_in_a_result_breaks_nothing() -> None:
 
 
 def test_calls_beside_the_end_of_a_turn_are_run_and_answered() -> None:
-    outcome = solo(Reply([{"look": {}}], "end_turn"), "Done.", tools=[returning("look", "seen")])
+    outcome = solo(Canned([{"look": {}}], "end_turn"), "Done.", tools=[returning("look", "seen")])
     assert outcome.results()[0]["content"] == "seen"
     assert outcome.text == "Done."
 

@@ -17,7 +17,7 @@ from helpers.billing.orchestrator import run_case
 from helpers.billing.refund import Case, Mandate
 from helpers.budget import PRICES, Budget, Spent, cost, spending, spending_lines
 from helpers.hub import Event, Hub
-from helpers.replies.scripted import Answer, Failure, Reply, scripted
+from helpers.replies.scripted import Answer, Canned, Failure, scripted
 
 from .support import returning, run, settle, solo, solo_run
 
@@ -50,7 +50,7 @@ def usage(tokens_in: int, tokens_out: int, written: int = 0, read: int = 0) -> S
 
 
 def busy(agent: str, turn: int, body: dict[str, Any]) -> Answer:
-    return Reply([{"text": f"Look {turn}."}, {"look": {}}], usage=CALL)
+    return Canned([{"text": f"Look {turn}."}, {"look": {}}], usage=CALL)
 
 
 LOOK = [returning("look", "nothing new")]
@@ -211,8 +211,8 @@ def test_an_orchestrator_and_its_subagents_share_one_budget() -> None:
 
     def script(agent: str, turn: int, body: dict[str, Any]) -> Answer:
         if agent == "orchestrator":
-            return Reply([{"Task": task}, {"Task": task}], usage=CALL)
-        return Reply([{"text": f"Look {turn}."}, {"Glob": {"pattern": "*"}}], usage=CALL)
+            return Canned([{"Task": task}, {"Task": task}], usage=CALL)
+        return Canned([{"text": f"Look {turn}."}, {"Glob": {"pattern": "*"}}], usage=CALL)
 
     async def scenario() -> Hub:
         async with scripted(script) as session:

@@ -13,7 +13,7 @@ from helpers.agent import EndAgent, Go, Step, run_agent
 from helpers.delegation import MODELS, Delegation, Role, task_tool, work_and_answer
 from helpers.hub import Hub
 from helpers.replies.replay import ReplayError
-from helpers.replies.scripted import Answer, Failure, Reply, Script, scripted
+from helpers.replies.scripted import Answer, Canned, Failure, Script, scripted
 from helpers.tools import ProgramError, Tool
 
 from .support import TAG, ended, in_turn, returning, run, settle, words
@@ -205,10 +205,10 @@ def test_the_tool_tells_the_model_which_roles_there_are() -> None:
     [
         (Failure(500), "researcher1 crashed"),
         (Failure(529, "overloaded_error"), "overloaded"),
-        (Reply([{"text": "I won't."}], "refusal"), "ended refusal. Last words: I won't."),
-        (Reply([{"text": "Half a"}], "max_tokens"), "ended max_tokens. Last words: Half a"),
+        (Canned([{"text": "I won't."}], "refusal"), "ended refusal. Last words: I won't."),
+        (Canned([{"text": "Half a"}], "max_tokens"), "ended max_tokens. Last words: Half a"),
         ([{"look": {}}], "ended out_of_turns"),
-        (Reply([], "end_turn"), "gave no answer: it ended done"),
+        (Canned([], "end_turn"), "gave no answer: it ended done"),
     ],
 )
 def test_a_subagent_that_fails_is_an_error_result_that_says_so(answer: Answer, says: str) -> None:
@@ -337,8 +337,8 @@ def test_an_answer_that_does_not_fit_is_repaired_at_most_twice(misfits: int) -> 
     ("answers", "says"),
     [
         (["no JSON"] * 3, "no_answer (it never fitted the form)"),
-        ([Reply([{"text": "I won't."}], "refusal")], "no_answer (refusal)"),
-        ([Reply([{"text": '{"appro'}], "max_tokens")], "no_answer (max_tokens)"),
+        ([Canned([{"text": "I won't."}], "refusal")], "no_answer (refusal)"),
+        ([Canned([{"text": '{"appro'}], "max_tokens")], "no_answer (max_tokens)"),
         ([[{"pay": {}}]], "no_answer (tool_use)"),
         ([Failure(500)], "judge1 crashed"),
     ],
@@ -352,7 +352,7 @@ def test_without_a_fitting_answer_nothing_is_kept(answers: list[Answer], says: s
 
 
 def test_an_agent_that_fails_at_its_work_is_not_asked_for_an_answer() -> None:
-    refusal = Reply([{"text": YES}], "refusal")
+    refusal = Canned([{"text": YES}], "refusal")
     outcome = delegate(orchestrated([task("judge")], helper=lambda agent, turn: refusal))
     assert "ended refusal" in outcome.said()
     assert outcome.kept == [None]

@@ -21,7 +21,7 @@ from helpers.hub import Hub
 from helpers.replies.client import connect
 from helpers.replies.recording import Exchange, answer, speaker
 from helpers.replies.replay import ReplayError
-from helpers.replies.scripted import Answer, Failure, Reply, Script, scripted
+from helpers.replies.scripted import Answer, Canned, Failure, Script, scripted
 from helpers.tools import Tool
 
 from .support import TAG, in_turn, run, words
@@ -232,12 +232,12 @@ def test_the_panel_is_made_from_the_tools_that_are_dispatched() -> None:
 @pytest.mark.parametrize(
     ("turns", "final", "status"),
     [
-        ([Reply([{"text": "I won't."}], "refusal")], [], "refusal"),
-        ([Reply([{"text": "Half"}], "max_tokens")], [], "max_tokens"),
+        ([Canned([{"text": "I won't."}], "refusal")], [], "refusal"),
+        ([Canned([{"text": "Half"}], "max_tokens")], [], "max_tokens"),
         ([[task("researcher")]] * 4, [], "out_of_turns"),
         (["Done."], ["{}", "no JSON", text({})], "no_answer (it never fitted the form)"),
-        (["Done."], [Reply([{"text": "I won't."}], "refusal")], "no_answer (refusal)"),
-        (["Done."], [Reply([{"text": '{"res'}], "max_tokens")], "no_answer (max_tokens)"),
+        (["Done."], [Canned([{"text": "I won't."}], "refusal")], "no_answer (refusal)"),
+        (["Done."], [Canned([{"text": '{"res'}], "max_tokens")], "no_answer (max_tokens)"),
         (["Done."], ["{}", "{}", text(UNPAID)], "done"),
         (["Done."], [text({**UNPAID, "refund_amount": -1}), text(UNPAID)], "done"),
     ],

@@ -36,7 +36,7 @@ from helpers.budget import Budget, spending
 from helpers.hub import Clock, Hub
 from helpers.lessons.notebooks import ROOT
 from helpers.replies.recording import Exchange, answer, speaker
-from helpers.replies.scripted import Answer, Failure, Reply, Script
+from helpers.replies.scripted import Answer, Canned, Failure, Script
 from helpers.tools import ProgramError, ToolCall, call_tool
 
 from .support import Outcome, in_turn, run, settle, solo, solo_run
@@ -290,7 +290,7 @@ def test_no_refund_in_the_last_turn() -> None:
 
 def test_no_refund_once_the_budget_is_gone() -> None:
     case, budget = ready(), Budget(0.01)
-    dear = Reply([REFUND], usage={"input_tokens": 1, "output_tokens": 1_000_000})
+    dear = Canned([REFUND], usage={"input_tokens": 1, "output_tokens": 1_000_000})
     outcome = solo(dear, tools=[refund_tool(case)], model=MODEL, hook=budget.hook)
     assert outcome.status == "over_budget"
     assert not paid(case)

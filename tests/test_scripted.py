@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from helpers.replies.client import Session
-from helpers.replies.scripted import Answer, Failure, Reply, Script, scripted
+from helpers.replies.scripted import Answer, Canned, Failure, Script, scripted
 from helpers.tools import ProgramError
 
 from .support import run
@@ -63,7 +63,7 @@ def test_a_clock_whose_session_is_over_wakes_nobody_and_says_so() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "kinds"),
-    [("Hi.", ["text"]), ([{"text": "Hi."}, {"look": {}}], ["text", "tool_use"]), (Reply(), [])],
+    [("Hi.", ["text"]), ([{"text": "Hi."}, {"look": {}}], ["text", "tool_use"]), (Canned(), [])],
     ids=["text", "blocks", "reply"],
 )
 def test_a_script_gives_a_text_or_blocks_or_a_reply(answer: Answer, kinds: list[str]) -> None:
@@ -86,7 +86,7 @@ def test_a_script_of_the_wrong_form_is_named_with_agent_and_turn() -> None:
 ODD: list[Any] = [None, 7, [{"text": "a", "look": {}}], ["Hi."]]
 
 
-@pytest.mark.parametrize("answer", [*ODD, *map(Reply, ODD[2:])], ids=repr)
+@pytest.mark.parametrize("answer", [*ODD, *map(Canned, ODD[2:])], ids=repr)
 def test_a_reply_that_is_none_is_named_with_the_forms_it_can_have(answer: Any) -> None:
     with pytest.raises(ProgramError, match=r"for turn 1 of lead\. It can be a text"):
         ask(lambda *_: answer)

@@ -3,13 +3,13 @@
 from .client import Session, SettingError, connect
 from .recording import RecordingError
 from .replay import ReplayError
-from .scripted import Failure, Reply, scripted
+from .scripted import Canned, Failure, scripted
 
 __all__ = [
+    "Canned",
     "Failure",
     "RecordingError",
     "ReplayError",
-    "Reply",
     "Session",
     "SettingError",
     "connect",

@@ -21,8 +21,8 @@ MODEL = "scripted"
 
 
 @dataclass(frozen=True)
-class Reply:
-    """A reply that states more than its blocks: Reply([{"text": "No."}], "refusal")."""
+class Canned:
+    """A reply that states more than its blocks: Canned([{"text": "No."}], "refusal")."""
 
     blocks: list[dict[str, Any]] = field(default_factory=list)
     stop_reason: str | None = None
@@ -39,15 +39,15 @@ class Failure:
 
 
 Blocks = list[dict[str, Any]]
-Answer = str | Blocks | Reply | Failure | Exception
+Answer = str | Blocks | Canned | Failure | Exception
 Script = Callable[[str, int, dict[str, Any]], Answer | Awaitable[Answer]]
 
 
-FORMS = "It can be a text, blocks such as {'text': …} or {'tool': {…}}, a Reply, or a Failure."
+FORMS = "It can be a text, blocks such as {'text': …} or {'tool': {…}}, a Canned reply, or a Failure."
 
 
 def _is_reply(reply: object) -> bool:
-    blocks = reply.blocks if isinstance(reply, Reply) else None
+    blocks = reply.blocks if isinstance(reply, Canned) else None
     return blocks is not None and all(isinstance(b, dict) and len(b) == 1 for b in blocks)
 
 
@@ -73,7 +73,7 @@ class ScriptedTransport(httpx2.AsyncBaseTransport):
         content = json.dumps(answer(exchange, body))  # plain ASCII, whatever the script holds
         return httpx2.Response(200, content=content, headers={"content-type": "application/json"})
 
-    async def _reply(self, agent: str, turn: int, body: Any) -> Reply | Failure | Exception:
+    async def _reply(self, agent: str, turn: int, body: Any) -> Canned | Failure | Exception:
         """Return what the script says. ProgramError: the script itself is wrong."""
         try:
             reply = self._script(agent, turn, body)
@@ -84,7 +84,7 @@ class ScriptedTransport(httpx2.AsyncBaseTransport):
             why = f"the script failed on turn {turn} of {agent}: {type(error).__name__}: {error}"
             raise ProgramError(why) from error
         blocks = [{"text": reply}] if isinstance(reply, str) else reply
-        reply = Reply(blocks) if isinstance(blocks, list) else blocks
+        reply = Canned(blocks) if isinstance(blocks, list) else blocks
         if isinstance(reply, Failure | Exception) or _is_reply(reply):
             return reply
         raise ProgramError(f"the script gave {one_line(reply)} for turn {turn} of {agent}. {FORMS}")
@@ -97,7 +97,7 @@ async def scripted(
     """Open a session whose replies come from a script; with `virtual`, no wait takes real time.
 
     A script returns a text, a list of blocks in the words of a recording (`{"text": …}`,
-    `{"tool": {…}}`), a Reply, a Failure or an exception; it may be async.
+    `{"tool": {…}}`), a Canned reply, a Failure or an exception; it may be async.
     """
     client = await client_over(ScriptedTransport(script), MODEL, max_retries)
     clock = VirtualClock() if virtual else Clock()
