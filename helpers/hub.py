@@ -5,7 +5,7 @@ import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from unicodedata import east_asian_width
@@ -39,7 +39,7 @@ Line = Callable[[Event], str | None]
 
 
 class Clock:
-    """Real time. A recording brings a virtual clock with the same three methods."""
+    """Real time. A recording brings a virtual clock with the same four methods."""
 
     def time(self) -> float:
         return asyncio.get_running_loop().time()
@@ -49,6 +49,10 @@ class Clock:
 
     def timeout(self, seconds: float) -> AbstractAsyncContextManager[Any]:
         return asyncio.timeout(seconds)
+
+    def outside(self, what: str) -> AbstractAsyncContextManager[Any]:
+        """Wait in here for a person or a server: meanwhile a virtual clock stands still."""
+        return nullcontext()
 
 
 @dataclass

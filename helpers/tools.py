@@ -76,7 +76,7 @@ def encodable(value: Any) -> Any:
 
 def neutralise(text: str) -> str:
     """Return the text as valid UTF-8, every agent-message tag in it made harmless."""
-    text = encodable(text)
+    text = text.encode("utf-8", "replace").decode()  # half a character can't be sent
     return re.sub(r"<(?=\s*/?\s*agent-message)", "&lt;", text, flags=re.IGNORECASE)
 
 

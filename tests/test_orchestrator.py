@@ -11,7 +11,7 @@ import pytest
 from anthropic import APIStatusError
 
 from helpers.agent import EndAgent, Go, Step
-from helpers.billing.checks import panel, report, task_table, verify, work_line
+from helpers.billing.checks import permissions, report, task_table, verify, work_line
 from helpers.billing.files import file_tools, folder_hash
 from helpers.billing.orchestrator import Outcome, case_task, case_tools, run_case
 from helpers.billing.refund import Approval, Case, Mandate
@@ -214,7 +214,7 @@ def test_the_panel_is_made_from_the_tools_that_are_dispatched() -> None:
     tools, delegation = case_tools(client, Hub(show=None), case, file_tools(KNOWLEDGE), {})
     agents: dict[str, Sequence[Tool]] = {"orchestrator": tools}
     agents |= {n: [delegation.toolbox[t] for t in role.tools] for n, role in ROLES.items()}
-    shown = panel(agents, case)
+    shown = permissions(agents, case)
     for line in (
         "Mandate: Resolve it",
         "  refunds up to $25.00, with compliance",
@@ -226,7 +226,7 @@ def test_the_panel_is_made_from_the_tools_that_are_dispatched() -> None:
     ):
         assert line in shown.splitlines()
     case.approve = lambda request: None
-    assert "approval by a person: asked for" in panel(agents, case)
+    assert "approval by a person: asked for" in permissions(agents, case)
 
 
 @pytest.mark.parametrize(

@@ -515,6 +515,81 @@ def test_a_real_wait_that_ends_is_not_stuck(stage: Stage) -> None:
     assert stage.play(body) == "I am Bob."
 
 
+def test_a_wait_for_a_person_is_never_stuck_and_no_timer_fires_meanwhile(stage: Stage) -> None:
+    async def body(session: Session) -> list[str]:
+        done: list[str] = []
+
+        async def person() -> None:
+            async with session.clock.outside("an answer"):
+                await asyncio.sleep(0.2)  # ten times as long as a stuck replay is given
+            done.append("answered")
+
+        async def sleeper() -> None:
+            await session.clock.sleep(3)
+            done.append("slept")
+
+        async def model() -> None:
+            done.append(await ask(session, "ann"))
+
+        await asyncio.gather(person(), sleeper(), model())
+        return done
+
+    text = PAIR.replace("- agent: bob\n  reply: I am Bob.\n", "- clock: 3.0\n")
+    stage.play(body, "fill", text)
+    assert stage.play(body) == ["answered", "I am Ann.", "slept"]
+
+
+FORKED = """\
+source: authored
+about: made by a test
+model: test-model
+steps:
+- agent: ann
+  reply: I am Ann.
+- agent: bob
+  reply: I am Bob.
+- agent: ann
+  reply: Nice to meet you, Bob.
+...
+"""
+
+
+def fork(word: str) -> Body[list[str]]:
+    """Ann and Bob are asked who they are, then Ann is told a word."""
+
+    async def body(session: Session) -> list[str]:
+        answers = await pair(session)
+        talk: list[Any] = [
+            {"role": "user", "content": "Who are you?"},
+            {"role": "assistant", "content": [{"type": "text", "text": answers[1]}]},
+            {"role": "user", "content": word},
+        ]
+        about: dict[str, Any] = {"model": session.model, "max_tokens": 100}
+        reply = await session.client.messages.create(**about, system="You are ann.", messages=talk)
+        return [*answers, reply.content[0].text]
+
+    return body
+
+
+def test_a_run_that_leaves_its_recording_goes_on_with_the_branch_that_fits(stage: Stage) -> None:
+    stage.play(fork("This is Bob."), "fill", FORKED)
+    yes = stage.path.read_text(encoding="utf-8")
+    other = FORKED.replace("Nice to meet you, Bob.", "I know.")
+    stage.play(fork("Bob is a liar."), "fill", other)
+    stage.path.rename(stage.folder / "team.denied.yaml")
+    stage.path.write_text(yes, encoding="utf-8")
+    assert stage.play(fork("This is Bob."))[-1] == "Nice to meet you, Bob."
+    assert stage.play(fork("Bob is a liar."))[-1] == "I know."
+    assert "sent:     Bob is late." in stage.fails(fork("Bob is late."))
+
+
+def test_a_branch_that_begins_otherwise_is_no_branch_of_this_run(stage: Stage) -> None:
+    stage.play(fork("Bob is a liar."), "fill", FORKED.replace("I am Bob.", "I am Rob."))
+    stage.path.rename(stage.folder / "team.denied.yaml")
+    stage.play(fork("This is Bob."), "fill", FORKED)
+    assert "sent:     Bob is a liar." in stage.fails(fork("Bob is a liar."))
+
+
 def test_a_reply_that_can_t_be_sent_is_named_and_nobody_waits(stage: Stage) -> None:
     text = PAIR.replace("I am Bob.", "[{look: {page: !!binary aGVsbG8=}}]")
     assert "team.yaml can't be played: TypeError" in stage.fails(pair, "fill", text)

@@ -1,14 +1,15 @@
 """The example of notebooks 05 and 06: a billing team, its gateway, and a refund guarded in code."""
 
-from .checks import report, task_table, verify, work_line
+from .checks import permissions, report, task_table, verify, work_line
 from .files import file_tools, folder_hash
-from .gateway import CHARGES, TODAY, Charge, dollars, gateway_tool
-from .orchestrator import Outcome, case_task, run_case
-from .refund import Approval, ApprovalRequest, Case, Ledger, Mandate, refund_tool
-from .roles import ROLES, ComplianceVerdict, OrchestratorOutput
+from .gateway import CHARGES, TODAY, Charge, dollars, duplicates, gateway_tool
+from .orchestrator import Outcome, case_task, case_tools, run_case
+from .refund import Approval, ApprovalRequest, Case, Ledger, Mandate, Refused, refund_tool
+from .roles import ORCHESTRATOR, ROLES, ComplianceVerdict, OrchestratorOutput
 
 __all__ = [
     "CHARGES",
+    "ORCHESTRATOR",
     "ROLES",
     "TODAY",
     "Approval",
@@ -20,11 +21,15 @@ __all__ = [
     "Mandate",
     "OrchestratorOutput",
     "Outcome",
+    "Refused",
     "case_task",
+    "case_tools",
     "dollars",
+    "duplicates",
     "file_tools",
     "folder_hash",
     "gateway_tool",
+    "permissions",
     "refund_tool",
     "report",
     "run_case",

@@ -39,7 +39,7 @@ def report(outcome: Outcome, hub: Hub, case: Case, estimated: bool) -> str:
     return "\n".join(lines)
 
 
-def panel(agents: dict[str, Sequence[Tool]], case: Case) -> str:
+def permissions(agents: dict[str, Sequence[Tool]], case: Case) -> str:
     """Return what each agent can do, from the very tools that are dispatched, and the mandate."""
     lines = [f"Mandate: {case.mandate.goal}"]
     lines.append(f"  refunds up to {dollars(case.mandate.refund_limit)}, with compliance")

@@ -5,6 +5,7 @@ import hashlib
 import inspect
 import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,6 +114,10 @@ class Case:
         """Keep the reviewer's newest verdict; no argument of a model carries it."""
         self.verdict = verdict
 
+    def outside(self, what: str) -> AbstractAsyncContextManager[Any]:
+        """Wait in here for a person, as long as it takes: the run's clock knows of it."""
+        return self.log.clock.outside(what) if self.log else nullcontext()
+
     def note(self, kind: str, **facts: Any) -> None:
         if self.log:
             self.log.record(kind, "human", **facts)
@@ -167,9 +172,10 @@ async def ask_approval(case: Case, charge: Charge, reason: str) -> None:
         raise Refused(f"not approved: {case.denied[charge.id]}")
     request = ApprovalRequest(case.customer, charge.id, charge.cents, charge.card, reason)
     case.note("approval_asked", request=request)
-    decision = case.approve(request)
-    if inspect.isawaitable(decision):
-        decision = await decision
+    async with case.outside("an approval"):
+        decision = case.approve(request)
+        if inspect.isawaitable(decision):
+            decision = await decision
     case.note("approval_given", request=request, decision=decision)
     if decision is None:
         raise Refused("not approved: no decision")

@@ -1,5 +1,9 @@
 """Plumbing: the checks of the exercises, and the one tool: `python -m helpers.lessons --help`."""
 
+from pathlib import Path
+
 from .exercises import check
 
-__all__ = ["check"]
+KNOWLEDGE = Path(__file__).resolve().parents[2] / "knowledge"  # what the billing team reads
+
+__all__ = ["KNOWLEDGE", "check"]

@@ -108,7 +108,7 @@ def imports_cell(modules: list[Path]) -> str:
         start = f"from {'.'.join(file.relative_to(ROOT).with_suffix('').parts)} import "
         line = ""
         for name in sorted(wanted):
-            if line and len(start + line) + len(name) > 96:
+            if line and len(f"{start}{line}, {name}") > 100:
                 lines.append(start + line)
                 line = ""
             line += f", {name}" if line else name

@@ -15,7 +15,7 @@ from dotenv import dotenv_values
 
 from ..hub import Clock
 from ..team import heartbeat
-from .recording import FOLDER, MODEL_INFO, RecordingError, load, scrub
+from .recording import FOLDER, MODEL_INFO, RecordingError, load, load_branches, scrub
 from .replay import Replay, ReplayError
 
 HELPERS = Path(__file__).resolve().parents[1]
@@ -174,7 +174,7 @@ async def _replayed(name: str, folder: Path, mode: str) -> AsyncIterator[Session
     if mode not in (*MODES, "fill"):
         raise SettingError(f"COOKBOOK_CLIENT is {mode!r}; it can be {', '.join(MODES)}")
     recording = load(folder / f"{name}.yaml")
-    replay = Replay(recording, mode, _pace())
+    replay = Replay(recording, mode, _pace(), load_branches(recording))
     client = await client_over(ReplayTransport(replay), "recorded")
     body = asyncio.current_task()
     assert body is not None, "an `async with` block always runs in a task"

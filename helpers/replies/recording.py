@@ -47,7 +47,7 @@ class Exchange:
     stop_reason: str | None = None
     usage: dict[str, int] | None = None
     sent: dict[str, Any] | None = None
-    node: yaml.Node | None = field(default=None, repr=False)
+    node: yaml.Node | None = field(default=None, repr=False, compare=False)
 
     @property
     def key(self) -> tuple[str, int]:
@@ -74,7 +74,7 @@ class ClockStep:
     """The virtual clock fires its next timer, which is due at this many seconds."""
 
     seconds: float
-    line: int = 0
+    line: int = field(default=0, compare=False)
 
 
 @dataclass
@@ -195,6 +195,12 @@ def load(path: Path) -> Recording:
             turns[step.agent] += 1
             step.turn = turns[step.agent]
     return Recording(path, data["source"], data["about"], data["model"], steps)
+
+
+def load_branches(recording: Recording) -> list[Recording]:
+    """Read the branches of a recording: NAME.denied.yaml is one of NAME.yaml."""
+    paths = recording.path.parent.glob(f"{recording.path.stem}.*.yaml")
+    return [load(path) for path in sorted(paths)]
 
 
 def save(recording: Recording) -> None:

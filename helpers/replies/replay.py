@@ -5,12 +5,13 @@ loop run until it is idle. So agents that run side by side interleave the same w
 """
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import anthropic
 
-from .comparing import describe, differences, report
+from .comparing import Difference, describe, differences, report
 from .recording import FILL, ClockStep, Exchange, Recording, answer, save, speaker
 from .stepping import IdleProbe, VirtualClock
 
@@ -48,19 +49,33 @@ def _uncancelled(steps: list[Exchange | ClockStep]) -> list[Exchange | ClockStep
     return [step for step in steps if isinstance(step, ClockStep) or step.reply is not None]
 
 
+def _found(exchange: Exchange, before: dict[str, Any], words: dict[str, Any]) -> list[Difference]:
+    """Return where a request differs from its exchange; `before` is what the last one said."""
+    sent = before | (exchange.sent or {})
+    return differences({k: v for k, v in sent.items() if v is not None}, words)
+
+
 class Replay:
     """Answers the requests of one run from a recording, in serial steps.
 
     `mode` is "recorded" (the whole content of each request is compared), "lenient" (a reply is
     picked by agent and turn, with a notice) or "fill" (what was sent is written down).
-    `pace` is in real seconds between two steps and never changes their order.
+    `pace` is in real seconds between two steps and never changes their order. Where the run leaves
+    the recording, one of the `branches` that begins with the same steps may fit; it is then played.
     """
 
-    def __init__(self, recording: Recording, mode: str, pace: float = 0.0) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        mode: str,
+        pace: float = 0.0,
+        branches: Iterable[Recording] = (),
+    ) -> None:
         self.recording, self.mode, self.pace = recording, mode, pace
+        self.branches = list(branches) if mode == "recorded" else []
         self.clock = VirtualClock()
         self.failure: ReplayError | None = None
-        self._todo = recording.steps if mode == "recorded" else _uncancelled(recording.steps)
+        self._todo = recording.steps[:] if mode == "recorded" else _uncancelled(recording.steps)
         known = self._todo if mode == "fill" else recording.steps
         self._exchanges = {s.key: s for s in known if isinstance(s, Exchange)}
         self._conversations: list[Conversation] = []
@@ -132,6 +147,7 @@ class Replay:
         """Wait for a request or a timer; fail as stuck when none comes and the run can't go on."""
         started, over = bool(self._conversations), not self._todo
         stuck = started and (not over or bool(self._waiting) or self.clock.next() is not None)
+        stuck = stuck and not self.clock.waits_for
         try:
             async with asyncio.timeout(GRACE if stuck else None):
                 await self.clock.changed.wait()
@@ -140,6 +156,8 @@ class Replay:
 
     def _next(self) -> Exchange | ClockStep | None:
         """Return the step that can be played now, or None."""
+        if self.clock.waits_for:
+            return None
         due = self.clock.next()
         while self._todo and self._is_past(self._todo[0], due):
             self._todo.pop(0)
@@ -196,6 +214,11 @@ class Replay:
         """Find out who asks and which exchange answers, and compare. ReplayError: none fits."""
         conversation = self._continued(body) or self._opened(body)
         key = (conversation.agent, conversation.turn + 1)
+        words = describe(body, len(conversation.history), conversation.call_ids)
+        if words["model"] == self.recording.model:
+            del words["model"]
+        if self.branches and not self._fits(self._exchanges.get(key), conversation, words):
+            self._take_branch(key, conversation, words)
         exchange = self._exchanges.get(key)
         if exchange is None and self.mode == "fill":
             exchange = Exchange(*key, reply=None)
@@ -205,15 +228,30 @@ class Replay:
                 f"{name} ends here: it has no turn {key[1]} of {key[0]}. "
                 f"If the file was not cut off, fill it in again: {FILL}"
             )
-        words = describe(body, len(conversation.history), conversation.call_ids)
-        if words["model"] == self.recording.model:
-            del words["model"]
         self._compare(conversation, exchange, words)
         conversation.turn, conversation.asking = key[1], True
         reply = asyncio.get_running_loop().create_future()
         call = Call(conversation, exchange, body, reply)
         self._waiting[key] = call
         return call
+
+    def _fits(self, exchange: Exchange | None, talk: Conversation, words: dict[str, Any]) -> bool:
+        return bool(exchange and exchange.sent and not _found(exchange, talk.words, words))
+
+    def _take_branch(self, key: tuple[str, int], talk: Conversation, words: dict[str, Any]) -> None:
+        """Go on with a branch that has the same steps up to here and this request next, if any."""
+        done = len(self.recording.steps) - len(self._todo)
+        for branch in self.branches:
+            exchanges = {s.key: s for s in branch.steps if isinstance(s, Exchange)}
+            same = branch.steps[:done] == self.recording.steps[:done] and all(
+                k in exchanges and exchanges[k].sent == call.exchange.sent
+                for k, call in self._waiting.items()
+            )
+            if same and self._fits(exchanges.get(key), talk, words):
+                self.recording, self._todo, self._exchanges = branch, branch.steps[done:], exchanges
+                for k, call in self._waiting.items():
+                    call.exchange = exchanges[k]
+                return
 
     def _continued(self, body: dict[str, Any]) -> Conversation | None:
         """Return the conversation that this request continues: its history, then something new."""
@@ -255,8 +293,7 @@ class Replay:
             return
         if exchange.sent is None:
             raise ReplayError(f"{self._place(exchange)} was never filled in. Run: {FILL}")
-        expected = {k: v for k, v in (before | exchange.sent).items() if v is not None}
-        found = differences(expected, words)
+        found = _found(exchange, before, words)
         if found and self.mode == "lenient":
             who = f"{exchange.agent}, turn {exchange.turn}"
             print(f"  (lenient: this reply to {who} was written for another prompt)")

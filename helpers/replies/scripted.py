@@ -43,7 +43,9 @@ Answer = str | Blocks | Canned | Failure | Exception
 Script = Callable[[str, int, dict[str, Any]], Answer | Awaitable[Answer]]
 
 
-FORMS = "It can be a text, blocks such as {'text': …} or {'tool': {…}}, a Canned reply, or a Failure."
+FORMS = (
+    "It can be a text, blocks such as {'text': …} or {'tool': {…}}, a Canned reply, or a Failure."
+)
 
 
 def _is_reply(reply: object) -> bool:

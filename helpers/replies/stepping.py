@@ -19,6 +19,7 @@ class VirtualClock(Clock):
         self._numbers = itertools.count()
         self._closed = False
         self._sleepers: set[asyncio.Future[None]] = set()
+        self.waits_for: list[str] = []  # what the run waits for outside of it: time stands still
         self.changed = asyncio.Event()
 
     def time(self) -> float:
@@ -43,6 +44,16 @@ class VirtualClock(Clock):
                 yield
             finally:
                 self._remove(timer)
+
+    @asynccontextmanager
+    async def outside(self, what: str) -> AsyncIterator[None]:
+        self.waits_for.append(what)
+        self.changed.set()
+        try:
+            yield
+        finally:
+            self.waits_for.remove(what)
+            self.changed.set()
 
     def close(self) -> None:
         """Cancel who still sleeps, and refuse later sleeps: nobody would ever wake them."""
@@ -110,7 +121,7 @@ async def run_clock(clock: VirtualClock) -> None:
     probe = IdleProbe()
     while True:
         await probe.idle()
-        if clock.next() is not None:
+        if clock.next() is not None and not clock.waits_for:
             clock.fire()
         else:
             clock.changed.clear()
