@@ -1,4 +1,4 @@
-"""Read, Glob and Grep for agents: one folder, read-only, no way out.
+"""Read, Glob and Grep for agents: one folder, read-only, no way out. Notebook 05 uses them.
 
 Each call lists the plain files of the folder; only what is on that list, to the letter, is opened.
 """
