@@ -1,12 +1,15 @@
-"""The one tool of the maintainers: `python -m helpers.lessons VERB`."""
+"""The one tool of the cookbook: `python -m helpers.lessons VERB`."""
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+from .copying import copy
 from .home import sync
+from .mains import MAINS
 from .notebooks import ROOT, execute, normalise, notebook_paths
 
 
@@ -53,6 +56,20 @@ def sync_all(paths: list[Path]) -> bool:
     return True
 
 
+def copy_out(folder: Path, to: str) -> bool:
+    """Write what is taught, up to a lesson, as a package of your own with a main.py."""
+    try:
+        package = copy(folder, to)
+    except (ValueError, OSError) as error:
+        print(f"not copied: {error}", file=sys.stderr)
+        return False
+    print(f"copied {package}: what lessons 01 to {to} build, and main.py")
+    enter = "" if package.parent == Path.cwd() else f"cd {shlex.quote(str(package.parent))} && "
+    print(f"now: {enter}python -m {package.name}.main")
+    print("with anthropic and pydantic installed, and ANTHROPIC_API_KEY set")
+    return True
+
+
 VERBS = {"run": run, "write": write, "fill": fill, "sync": sync_all}
 
 
@@ -62,7 +79,12 @@ def main() -> int:
     for name, verb in VERBS.items():
         one = verbs.add_parser(name, help=verb.__doc__, description=verb.__doc__)
         one.add_argument("paths", nargs="*", type=Path, help="notebooks; all when none is named")
+    one = verbs.add_parser("copy", help=copy_out.__doc__, description=copy_out.__doc__)
+    one.add_argument("folder", metavar="DIR", type=Path, help="the package, such as ../my_agents")
+    one.add_argument("--to", choices=MAINS, default="04", help="the last lesson to copy (04)")
     options = parser.parse_args()
+    if options.verb == "copy":
+        return 0 if copy_out(options.folder, options.to) else 1
     paths = [path.resolve() for path in options.paths] or notebook_paths()
     return 0 if VERBS[options.verb](paths) else 1
 
