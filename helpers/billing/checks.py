@@ -14,17 +14,17 @@ from .roles import OrchestratorOutput
 
 
 def work_line(event: Event) -> str | None:
-    """Return the line that people read while a case is worked on (notebook 05)."""
-    data, start = event.data, f"[{event.agent}]"
-    if event.kind == "model_reply" and data["text"]:
-        return f"{start} {one_line(data['text'], 75)}"
-    if event.kind == "tool_call":
-        return f"{start} [Tool] {one_line(data['tool'])}({one_line(data['input'])})"
-    if event.kind == "tool_result" and data["error"]:
-        return f"{start} failed: {one_line(data['text'], 75)}"
-    if event.kind == "agent_ended" and data["status"] != "done":
-        return f"{start} ended: {data['status']} {one_line(data['reason'])}".rstrip()
-    return None
+    """Return the line of at most 95 columns that people read while a case is worked on."""
+    data, line = event.data, ""
+    if event.kind == "model_reply":
+        line = data["text"]
+    elif event.kind == "tool_call":
+        line = f"[Tool] {one_line(data['tool'])}({one_line(data['input'])})"
+    elif event.kind == "tool_result" and data["error"]:
+        line = f"failed: {data['text']}"
+    elif event.kind == "agent_ended" and data["status"] != "done":
+        line = f"ended: {data['status']} {data['reason']}".rstrip()
+    return one_line(f"[{event.agent}] {line}", 95) if line else None
 
 
 def report(outcome: Outcome, hub: Hub, case: Case, estimated: bool) -> str:
