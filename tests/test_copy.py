@@ -14,7 +14,8 @@ import nbformat
 import pytest
 
 from helpers.lessons.__main__ import main as tool
-from helpers.lessons.copying import HELPERS, copy, modules
+from helpers.lessons.copying import copy, modules
+from helpers.lessons.home import HELPERS
 from helpers.lessons.mains import MAINS
 from helpers.lessons.notebooks import ROOT, notebook_paths
 
@@ -24,22 +25,15 @@ PYTHON = os.environ.get("PYTHON_OF_COPIES", sys.executable)  # `.ci/run` has one
 
 
 def copied_cells(first: str, last: str) -> str:
-    """Return the cells that the README tells to copy, in the order that it gives."""
+    """Return the cells under "The whole code" of these lessons, in order, as the README says."""
     cells = [
         cell.source
         for path in notebook_paths()
         if path.parent.name == "notebooks" and first <= path.name[:2] <= last
         for cell in nbformat.read(path, as_version=4).cells
-        if cell.cell_type == "code" and cell.source.startswith(("# imports", "# helpers/"))
+        if cell.metadata.get("jupyter") and cell.source.startswith("# helpers/")
     ]
-    return "\n\n\n".join(sorted(cells, key=place)) + "\n"
-
-
-def place(cell: str) -> int:
-    """Imports and the cells of 01 to 04 as they come; then billing, refund, orchestrator."""
-    late = ["# helpers/billing/refund.py", "# helpers/billing/orchestrator.py"]
-    first = cell.partition("\n")[0]
-    return late.index(first) + 1 if first in late else 0
+    return "\n\n\n".join(cells) + "\n"
 
 
 def run_alone(folder: Path, url: str, *command: str, typed: str = "") -> str:
@@ -94,7 +88,7 @@ def test_the_cells_of_01_to_04_run_without_helpers(tmp_path: Path, api: Api) -> 
     (tmp_path / "main.py").write_text(TEAM, encoding="utf-8")
     api.reply = colour_reply
     printed = run_alone(tmp_path, api.url)
-    assert "[lead] ← received from helper1: A colour: green" in printed
+    assert "[lead] ← helper1: A colour: green" in printed
     assert printed.endswith("It is green.\n")
 
 
@@ -137,7 +131,7 @@ def test_a_copy_runs_a_team_without_helpers(tmp_path: Path, api: Api) -> None:  
     copy(tmp_path / "my_agents", "04")
     api.reply = colour_reply
     printed = run_alone(tmp_path, api.url, "-m", "my_agents.main")
-    assert "[lead] ← received from helper1: A colour: green" in printed
+    assert "[lead] ← helper1: A colour: green" in printed
     assert printed.endswith("It is green.\n")
 
 

@@ -5,20 +5,28 @@ import copy
 import re
 import statistics
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 
 from helpers.lessons.__main__ import main
 from helpers.lessons.exercises import checks
-from helpers.lessons.home import definitions, home_cell
+from helpers.lessons.home import HOME, WHOLE, definitions, synced
 from helpers.lessons.notebooks import ROOT, normalise, notebook_paths
 
 from .test_structure import HELPERS, TAUGHT
 
 LESSONS = [path for path in notebook_paths() if path.parent.name == "notebooks"]
 BY_INTERFACE = "files.py"  # the jailed files: lessons use them, no cell shows them
-PARTS = ("By the end you can", "The picture", "What can go wrong", "Your turn", "Recap and next")
+PARTS = (
+    "By the end you can",
+    "The picture",
+    "What can go wrong",
+    "Your turn",
+    "Recap and next",
+    "The whole code",
+)
 
 
 def read(path: Path) -> nbformat.NotebookNode:
@@ -31,15 +39,42 @@ def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
 
 
 def is_home(cell: nbformat.NotebookNode) -> bool:
-    return home_cell(cell.source) is not None
+    return bool(cell.source.startswith(HOME))
+
+
+def is_folded(cell: nbformat.NotebookNode) -> bool:
+    return bool(cell.metadata.get("jupyter") == {"source_hidden": True})
+
+
+def parts_of(notebook: nbformat.NotebookNode) -> tuple[list[Any], list[Any], list[Any]]:
+    """Return a lesson's cells up to "Your turn", from there on, and those of "The whole code"."""
+    starts = [("## Your turn", len(notebook.cells)), (WHOLE, len(notebook.cells))]
+    turn, whole = (
+        next((i for i, cell in enumerate(notebook.cells) if cell.source.startswith(words)), end)
+        for words, end in starts
+    )
+    return notebook.cells[:turn], notebook.cells[turn:whole], notebook.cells[whole:]
+
+
+def words(cells: list[Any]) -> int:
+    return sum(len(re.findall(r"\w+", c.source)) for c in cells if c.cell_type == "markdown")
+
+
+def code_of(cells: list[Any]) -> list[Any]:
+    return [cell for cell in cells if cell.cell_type == "code"]
+
+
+def length(cell: nbformat.NotebookNode) -> int:
+    return len(cell.source.splitlines())
 
 
 def unrun(notebook: nbformat.NotebookNode) -> list[str]:
     return [cell.source for cell in code_cells(notebook) if cell.execution_count is None]
 
 
-def drifted(notebook: nbformat.NotebookNode) -> list[str]:
-    return [c.source for c in code_cells(notebook) if (home_cell(c.source) or c.source) != c.source]
+def drifted(notebook: nbformat.NotebookNode, number: str) -> bool:
+    wanted = synced(copy.deepcopy(notebook), number)
+    return [cell.source for cell in wanted.cells] != [cell.source for cell in notebook.cells]
 
 
 @pytest.mark.parametrize("path", notebook_paths(), ids=lambda path: path.stem)
@@ -58,49 +93,62 @@ def test_a_stripped_notebook_is_noticed() -> None:
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_home_cells_equal_their_helper(path: Path) -> None:
-    assert not drifted(read(path)), "run: python -m helpers.lessons sync"
+    assert not drifted(read(path), path.name[:2]), "run: python -m helpers.lessons sync"
 
 
-def test_one_changed_comment_in_a_home_cell_is_noticed() -> None:
-    cells = [cell for path in LESSONS for cell in code_cells(read(path)) if is_home(cell)]
+@pytest.mark.parametrize("folded", [True, False])
+def test_one_changed_comment_in_a_home_cell_is_noticed(folded: bool) -> None:
+    notebook = copy.deepcopy(read(LESSONS[1]))
+    cells = [cell for cell in code_cells(notebook) if is_home(cell) and is_folded(cell) is folded]
     commented = next(cell for cell in cells if "  # " in cell.source)
-    changed = copy.deepcopy(commented)
-    changed.source = commented.source.replace("  # ", "  # not ", 1)
-    assert drifted(nbformat.v4.new_notebook(cells=[changed]))
+    commented.source = commented.source.replace("  # ", "  # not ", 1)
+    assert drifted(notebook, "01")
 
 
-def test_each_taught_definition_has_exactly_one_home() -> None:
-    homes = [
-        (cell.source.split("\n", 1)[0].removeprefix("# helpers/"), name)
+def test_each_taught_module_stands_whole_in_exactly_one_lesson() -> None:
+    shown = [
+        (cell.source.split(" ", 2)[1], name)
         for path in LESSONS
         for cell in code_cells(read(path))
-        if is_home(cell)
+        if is_home(cell) and is_folded(cell)
         for name in definitions(cell.source)
     ]
     taught = [
-        (path.relative_to(HELPERS).as_posix(), name)
+        (path.relative_to(ROOT).as_posix(), name)
         for folder in TAUGHT
         for path in (HELPERS / folder).glob("*.py")
         if path.name not in ("__init__.py", BY_INTERFACE)
         for name in definitions(path.read_text(encoding="utf-8"))
     ]
-    assert sorted(homes) == sorted(taught)
+    assert sorted(shown) == sorted(taught)
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_code_cells_are_short_and_explained(path: Path) -> None:
-    cells = [cell for cell in read(path).cells if cell.source.strip()]
+    notebook = read(path)
+    assert not [cell.source for cell in notebook.cells if not cell.source.strip()]
+    flow, turn, _ = parts_of(notebook)
+    cells = [*flow, *turn]
     code = [i for i, cell in enumerate(cells) if cell.cell_type == "code"]
-    lengths = [len(cells[i].source.splitlines()) for i in code if not is_home(cells[i])]
-    homes = [len(cells[i].source.splitlines()) for i in code if is_home(cells[i])]
+    lengths = [length(cells[i]) for i in code if not is_home(cells[i])]
     explained = sum(i > 0 and cells[i - 1].cell_type == "markdown" for i in code)
     kinds = "".join("c" if cell.cell_type == "code" else "m" for cell in cells)
     assert statistics.median(lengths) <= 8
     assert max(lengths) <= 30
-    assert max(homes, default=0) <= 60
     assert explained >= 0.9 * len(code)
     assert "ccc" not in kinds
     assert max(len(line) for i in code for line in cells[i].source.splitlines()) <= 100
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_no_wall_of_library_code_stands_between_a_question_and_its_answer(path: Path) -> None:
+    flow, turn, whole = parts_of(read(path))
+    homes = [cell for cell in flow if is_home(cell)]
+    assert sum(map(length, homes)) <= 120
+    assert [c.source for c in homes if length(c) > 30 and "\nclass Hub:" not in c.source] == []
+    assert not [cell.source for cell in turn if is_home(cell)]
+    assert all(map(is_folded, code_of(whole)))
+    assert not any(map(is_folded, [*flow, *turn]))
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
@@ -108,16 +156,21 @@ def test_printed_outputs_fit_the_screen(path: Path) -> None:
     for cell in code_cells(read(path)):
         text = "".join(out.get("text", "") for out in cell.outputs)
         assert text.count("\n") <= 25, cell.source
+        assert not [line for line in text.splitlines() if len(line) > 95], cell.source
 
 
 @pytest.mark.parametrize("path", LESSONS[1:], ids=lambda path: path.stem)
 def test_a_lesson_has_its_seven_parts_and_its_length(path: Path) -> None:
-    text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    notebook = read(path)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
-    parts = [heading for heading in headings if heading in PARTS]
-    assert parts == list(PARTS)
-    assert 900 <= len(re.findall(r"\w+", text)) <= 1500
-    assert 15 <= sum(not is_home(cell) for cell in code_cells(read(path))) <= 25
+    assert [heading for heading in headings if heading in PARTS] == list(PARTS)
+    flow, turn, _ = parts_of(notebook)
+    assert 900 <= words(flow) <= 1500
+    assert 15 <= sum(not is_home(cell) for cell in code_of(flow)) <= 25
+    assert sum(cell.source.count("check(") for cell in code_of(turn)) <= 4
+    assert len(turn) <= 12
+    assert words(turn) <= 500
 
 
 @pytest.mark.parametrize("path", notebook_paths(), ids=lambda path: path.stem)
@@ -175,22 +228,22 @@ def test_the_command_writes_a_helper_into_its_home_cell(
 ) -> None:
     path = saved(tmp_path / "home.ipynb", "# helpers/hub.py\ndef one_line(value): ...")
     assert command(monkeypatch, "sync", path) == 0
-    assert '"""Return text that is safe' in code_cells(read(path))[0].source
+    assert '"""Return text safe to print' in code_cells(read(path))[0].source
 
 
 def test_lessons_are_linked_in_reading_order_and_listed_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for number, path in enumerate(LESSONS):
-        last = read(path).cells[-1].source
+        last = parts_of(read(path))[1][-1].source
         for neighbour in LESSONS[max(0, number - 1) : number + 2]:
             assert neighbour == path or f"({neighbour.name})" in last
         assert f"(notebooks/{path.name})" in readme
 
 
-def test_the_readme_shows_a_run_of_notebook_03_as_it_is() -> None:
+def test_the_readme_shows_the_first_run_of_notebook_00_as_it_is() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     picture = (ROOT / "notebooks" / "images" / "readme_run.svg").read_text(encoding="utf-8")
-    outputs = [out for cell in code_cells(read(LESSONS[3])) for out in cell.outputs]
+    outputs = [out for cell in code_cells(read(LESSONS[0])) for out in cell.outputs]
     pictures = ["".join(out.get("data", {}).get("image/svg+xml", "")) for out in outputs]
     printed = [line for out in outputs for line in "".join(out.get("text", "")).splitlines()]
     trace = re.findall(r"^  \[.+$", readme, re.MULTILINE)

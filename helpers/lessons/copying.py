@@ -1,19 +1,17 @@
 """Copies what is taught into a package of the reader's own, which needs nothing of `helpers`."""
 
-import ast
 import keyword
 import os
-import re
 import shutil
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+from .home import HELPERS, relative_imports, taught_modules
 from .mains import MAINS
 from .notebooks import ROOT
 
-HELPERS = ROOT / "helpers"
 HEADER = '''"""Agents of "Multi-agent orchestration with Claude: a cookbook", notebooks 01 to {to}.
 
 Copied from the cookbook `helpers` version {version}. Docstrings name the notebook that builds the
@@ -24,39 +22,16 @@ Needs Python {python}, {packages}.
 '''
 
 
-def parse(module: Path) -> ast.Module:
-    return ast.parse(module.read_text(encoding="utf-8"))
-
-
-def lesson(module: Path) -> str:
-    """Return the first notebook that a module's docstring names: "02"."""
-    named = re.search(r"otebooks?\s(\d\d)", ast.get_docstring(parse(module)) or "")
-    if not named:
-        raise ValueError(f"the docstring of {module.name} names no notebook that builds it")
-    return named[1]
-
-
-def imported(module: Path) -> list[Path]:
-    """Return the files that a module's relative imports name."""
-    found = []
-    for node in ast.walk(parse(module)):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            paths = [module.parents[node.level - 1] / name.replace(".", "/") for name in names]
-            found += [p / "__init__.py" if p.is_dir() else p.with_suffix(".py") for p in paths]
-    return found
-
-
 def modules(to: str) -> set[Path]:
     """Return the taught modules of the lessons up to this one, and all that those import."""
-    taught = {*HELPERS.glob("*.py"), *HELPERS.glob("billing/*.py")} - {HELPERS / "__init__.py"}
     found: set[Path] = set()
-    waiting = [module for module in taught if lesson(module) <= to]
+    waiting = [module for module, lesson in taught_modules().items() if lesson <= to]
     while waiting:
         module = waiting.pop()
         if module not in found:
             found.add(module)
-            waiting += imported(module)
+            waiting += relative_imports(module)
+            waiting += [module.parent / "__init__.py"] if module.parent != HELPERS else []
     return found
 
 

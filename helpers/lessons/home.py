@@ -77,8 +77,8 @@ def relative_imports(path: Path) -> dict[Path, list[str]]:
 
 def lesson_modules(number: str) -> list[Path]:
     """Return the modules that a lesson builds, none before one that it imports."""
-    own = {path for path, lesson in taught_modules().items() if lesson == number}
-    order = TopologicalSorter({p: own & set(relative_imports(p)) for p in sorted(own)})
+    own = sorted(path for path, lesson in taught_modules().items() if lesson == number)
+    order = TopologicalSorter({p: [q for q in own if q in relative_imports(p)] for p in own})
     return list(order.static_order())
 
 

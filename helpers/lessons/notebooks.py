@@ -68,8 +68,7 @@ def normalise(notebook: nbformat.NotebookNode) -> str:
     """Return the notebook's text without anything that changes from one execution to the next."""
     notebook.metadata = {"kernelspec": KERNELSPEC, "language_info": {"name": "python"}}
     for cell in notebook.cells:
-        tags = cell.metadata.get("tags")
-        cell.metadata = {"tags": tags} if tags else {}
+        cell.metadata = {k: v for k, v in cell.metadata.items() if k in ("jupyter", "tags")}
         if cell.cell_type == "code":
             cell.outputs = [out for out in cell.outputs if WIDGET not in out.get("data", {})]
             for out in cell.outputs:
