@@ -279,3 +279,16 @@ def test_no_text_turns_into_a_formula(path: Path) -> None:
         if cell.cell_type == "markdown":
             text = re.sub(r"```.*?```|`[^`]*`", "", cell.source, flags=re.DOTALL)
             assert text.count("$") < 2, text  # JupyterLab reads an escaped one as a formula too
+
+
+def test_sizes_count_every_line_of_helpers_and_of_library_code_in_lessons(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(monkeypatch, "sizes") == 0
+    printed = capsys.readouterr().out
+    counts = re.findall(r"^ *([\d,]+)  (helpers/\S*)$", printed, re.MULTILINE)
+    every = sum(len(path.read_text("utf-8").splitlines()) for path in HELPERS.rglob("*.py"))
+    assert sum(int(count.replace(",", "")) for count, _ in counts) == every
+    flow, folded = re.findall(r"^ +(\d+) +(\d+)  01_message_hub$", printed, re.MULTILINE)[0]
+    hub = len((HELPERS / "hub.py").read_text("utf-8").splitlines())
+    assert 0 < int(flow) < int(folded) <= hub

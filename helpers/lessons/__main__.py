@@ -11,6 +11,7 @@ from .copying import copy
 from .home import sync
 from .mains import MAINS
 from .notebooks import ROOT, execute, normalise, notebook_paths
+from .sizes import report
 
 
 def play(path: Path, mode: str, write: bool = False) -> bool:
@@ -82,7 +83,11 @@ def main() -> int:
     one = verbs.add_parser("copy", help=copy_out.__doc__, description=copy_out.__doc__)
     one.add_argument("folder", metavar="DIR", type=Path, help="the package, such as ../my_agents")
     one.add_argument("--to", choices=MAINS, default="04", help="the last lesson to copy (04)")
+    verbs.add_parser("sizes", help=report.__doc__, description=report.__doc__)
     options = parser.parse_args()
+    if options.verb == "sizes":
+        print(report())
+        return 0
     if options.verb == "copy":
         return 0 if copy_out(options.folder, options.to) else 1
     paths = [path.resolve() for path in options.paths] or notebook_paths()
