@@ -1,3 +1,3 @@
 """`pytest notebooks/…` runs on recordings too: never live, whatever the environment says."""
 
-import tests.conftest  # noqa: F401
+from tests.conftest import pytest_configure  # noqa: F401

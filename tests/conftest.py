@@ -1,6 +1,7 @@
 """Every test, and every kernel that a test starts, runs on recordings: no key, no network."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ for name in list(os.environ):
         del os.environ[name]
 os.environ["COOKBOOK_CLIENT"] = "recorded"
 os.environ["COOKBOOK_PACE"] = "0"
+os.environ["IPYTHONDIR"] = tempfile.mkdtemp()  # a profile of one's own may print otherwise
 
 settings.register_profile("quick", max_examples=50, deadline=None, derandomize=True, database=None)
 settings.load_profile("quick")
@@ -24,3 +26,11 @@ def no_env_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("helpers.replies.client.ENV_FILE", path)
         yield path
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The cells of a notebook need their order and one kernel, whatever plugins are installed."""
+    if config.pluginmanager.hasplugin("xdist") and config.getoption("dist") == "load":
+        config.option.dist = "loadscope"
+    if config.pluginmanager.hasplugin("randomly"):
+        config.option.randomly_reorganize = False

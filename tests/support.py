@@ -23,7 +23,7 @@ def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
     """Return the coroutine's result; fail when it hangs or leaves a task behind."""
 
     async def bounded() -> Result:
-        guard = asyncio.timeout(5)
+        guard = asyncio.timeout(60)
         try:
             async with guard:
                 result = await coroutine

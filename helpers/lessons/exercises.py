@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 Check = Callable[[Any], Awaitable[str | None]]
-SECONDS = 5.0
+SECONDS = 20.0
 PLAIN = "write `def`, not `async def`: nothing in it has to wait"
 
 
@@ -22,7 +22,7 @@ async def check(name: str, answer: Any = None) -> None:
     """Print what became of an exercise; an answer of None or `...` has not been tried yet.
 
     A check returns None when the answer is right, or one sentence that says what is wrong. What
-    an answer raises, or that it does not come back within five seconds, counts as wrong.
+    an answer raises, or that it does not come back within 20 seconds, counts as wrong.
     ValueError: there is no such exercise.
     """
     known = checks()

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nbformat
 from jupyter_client.kernelspec import KernelSpec
@@ -60,7 +61,9 @@ def execute(
         coalesce_streams=True,
         resources={"metadata": {"path": str(folder or path.parent)}},
     )
-    asyncio.run(client.async_execute(env=environment(mode)))
+    with TemporaryDirectory() as profile:  # the person's own may print otherwise
+        env = environment(mode) | {"IPYTHONDIR": profile}
+        asyncio.run(client.async_execute(env=env))
     return notebook
 
 
