@@ -351,7 +351,7 @@ def test_a_task_that_is_not_over_is_running() -> None:
 
 def test_there_is_no_line_for_what_nobody_has_to_read() -> None:
     done = work_on(team(["Done."], text(UNPAID)))
-    assert done.shown == ["[orchestrator] Done.", f"[orchestrator] {text(UNPAID)[:74]}…"]
+    assert done.shown == ["[orchestrator] Done.", f"[orchestrator] {text(UNPAID)[:79]}…"]
 
 
 def paid_case() -> Case:

@@ -6,12 +6,13 @@ loop run until it is idle. So agents that run side by side interleave the same w
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import anthropic
 
-from .comparing import Difference, describe, differences, report
+from .comparing import describe, gaps, report
+from .conversations import Conversation, Conversations
 from .recording import FILL, ClockStep, Exchange, Recording, answer, save, speaker
 from .stepping import IdleProbe, VirtualClock
 
@@ -20,19 +21,6 @@ GRACE = 5.0  # seconds that a stuck replay is given: a tool may wait for somethi
 
 class ReplayError(anthropic.AnthropicError):
     """The run and its recording disagree. Not an APIError: the SDK neither retries nor wraps it."""
-
-
-@dataclass
-class Conversation:
-    """What the replay knows of one agent: its messages so far and what it sent beside them."""
-
-    agent: str
-    speaker: str | None
-    history: list[Any] = field(default_factory=list)
-    call_ids: list[str] = field(default_factory=list)
-    words: dict[str, Any] = field(default_factory=dict)
-    turn: int = 0
-    asking: bool = False
 
 
 @dataclass
@@ -47,12 +35,6 @@ class Call:
 
 def _uncancelled(steps: list[Exchange | ClockStep]) -> list[Exchange | ClockStep]:
     return [step for step in steps if isinstance(step, ClockStep) or step.reply is not None]
-
-
-def _found(exchange: Exchange, before: dict[str, Any], words: dict[str, Any]) -> list[Difference]:
-    """Return where a request differs from its exchange; `before` is what the last one said."""
-    sent = before | (exchange.sent or {})
-    return differences({k: v for k, v in sent.items() if v is not None}, words)
 
 
 class Replay:
@@ -78,7 +60,7 @@ class Replay:
         self._todo = recording.steps[:] if mode == "recorded" else _uncancelled(recording.steps)
         known = self._todo if mode == "fill" else recording.steps
         self._exchanges = {s.key: s for s in known if isinstance(s, Exchange)}
-        self._conversations: list[Conversation] = []
+        self._conversations = Conversations()
         self._waiting: dict[tuple[str, int], Call] = {}
         self._cancelled: set[tuple[str, int]] = set()
         self._played: list[Exchange | ClockStep] = []
@@ -212,7 +194,7 @@ class Replay:
 
     def _arrive(self, body: dict[str, Any]) -> Call:
         """Find out who asks and which exchange answers, and compare. ReplayError: none fits."""
-        conversation = self._continued(body) or self._opened(body)
+        conversation = self._conversations.continued(body) or self._open(body)
         key = (conversation.agent, conversation.turn + 1)
         words = describe(body, len(conversation.history), conversation.call_ids)
         if words["model"] == self.recording.model:
@@ -235,8 +217,21 @@ class Replay:
         self._waiting[key] = call
         return call
 
+    def _open(self, body: dict[str, Any]) -> Conversation:
+        found = self._conversations.opened(body, self._exchanges, self.mode)
+        if found is None:
+            who = (
+                speaker(body) or "this one, which does not begin with a name: You are NAME"
+            )
+            known = ", ".join(dict.fromkeys(agent for agent, _ in self._exchanges))
+            raise ReplayError(
+                f"{self.recording.path.name} has replies for the system prompts of {known}, and "
+                f"none for {who}. Others need scripted agents, or COOKBOOK_CLIENT=live."
+            )
+        return found
+
     def _fits(self, exchange: Exchange | None, talk: Conversation, words: dict[str, Any]) -> bool:
-        return bool(exchange and exchange.sent and not _found(exchange, talk.words, words))
+        return bool(exchange and exchange.sent and not gaps(exchange, talk.words, words))
 
     def _take_branch(self, key: tuple[str, int], talk: Conversation, words: dict[str, Any]) -> None:
         """Go on with a branch that has the same steps up to here and this request next, if any."""
@@ -253,36 +248,6 @@ class Replay:
                     call.exchange = exchanges[k]
                 return
 
-    def _continued(self, body: dict[str, Any]) -> Conversation | None:
-        """Return the conversation that this request continues: its history, then something new."""
-        messages = body["messages"]
-        for conversation in self._conversations:
-            known, same = conversation.history, conversation.speaker == speaker(body)
-            if same and not conversation.asking and messages[: len(known)] == known:
-                return conversation
-        return None
-
-    def _opened(self, body: dict[str, Any]) -> Conversation:
-        """Return a new conversation, under the name that the recording has for this opening."""
-        started = {c.agent for c in self._conversations}
-        left = [a for a, turn in self._exchanges if turn == 1 and a not in started]
-        name, opening = speaker(body), describe(body, 0, [])["messages"]
-        named = [a for a in left if a.partition(".")[0] == name]
-        same = [a for a in named if (self._exchanges[a, 1].sent or {}).get("messages") == opening]
-        if self.mode == "fill" and name and not named:
-            named = [name]  # an agent whose only call is cancelled has no reply in the file
-        others = left if self.mode == "lenient" else []
-        agent = next(iter([*same, *named, *others]), None)
-        if agent is None:
-            who = name or "this one, which does not begin with an agent's name: You are NAME"
-            known = ", ".join(dict.fromkeys(agent for agent, _ in self._exchanges))
-            raise ReplayError(
-                f"{self.recording.path.name} has replies for the system prompts of {known}, and "
-                f"none for {who}. Others need scripted agents, or COOKBOOK_CLIENT=live."
-            )
-        self._conversations.append(Conversation(agent, name))
-        return self._conversations[-1]
-
     def _compare(self, talk: Conversation, exchange: Exchange, words: dict[str, Any]) -> None:
         """Compare a request with the recording, or write it there, or give notice."""
         before, talk.words = talk.words, {k: v for k, v in words.items() if k != "messages"}
@@ -293,7 +258,7 @@ class Replay:
             return
         if exchange.sent is None:
             raise ReplayError(f"{self._place(exchange)} was never filled in. Run: {FILL}")
-        found = _found(exchange, before, words)
+        found = gaps(exchange, before, words)
         if found and self.mode == "lenient":
             who = f"{exchange.agent}, turn {exchange.turn}"
             print(f"  (lenient: this reply to {who} was written for another prompt)")
