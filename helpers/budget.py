@@ -1,9 +1,10 @@
 """Prices, costs and a budget for a whole tree of agents. Notebook 06 builds it."""
 
 import json
+import math
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from anthropic import APIStatusError
@@ -19,14 +20,16 @@ PRICES = {  # dollars per million tokens, in and out, as seen on 2026-11-21; the
 }
 CACHE_WRITE = 1.25  # times the price of plain input
 CACHE_READ = 0.10
+FRAME = 1_000  # tokens that the API may add around a request
 
 
 def cost(model: str, usage: Any) -> float | None:
-    """Return what a call cost in dollars, or None when the model has no price here."""
-    if model not in PRICES:
+    """Return what a call cost in dollars, or None: no price is known, or a count is no count."""
+    written, read = usage.cache_creation_input_tokens or 0, usage.cache_read_input_tokens or 0
+    counts = (usage.input_tokens, written, read, usage.output_tokens)
+    if model not in PRICES or not all(0 <= count < math.inf for count in counts):
         return None
     price_in, price_out = PRICES[model]
-    written, read = usage.cache_creation_input_tokens or 0, usage.cache_read_input_tokens or 0
     tokens_in = usage.input_tokens + CACHE_WRITE * written + CACHE_READ * read
     return float(tokens_in * price_in + usage.output_tokens * price_out) / 1_000_000
 
@@ -70,9 +73,23 @@ def spending_lines(events: Iterable[Event], estimated: bool) -> list[str]:
     ]
 
 
+def worst_case(request: Mapping[str, Any]) -> float:
+    """Return what a call costs at worst: its input written to the cache, its output to the limit.
+
+    A bound for text in any script, for no token is less than a byte; not for images and documents,
+    nor for tools of the API's own. ValueError: no price is known, so nothing runs on a budget.
+    """
+    if request["model"] not in PRICES:
+        raise ValueError(f"no price for {request['model']}: it can't run under a budget")
+    size = len(json.dumps(request, ensure_ascii=False, default=str).encode("utf-8", "replace"))
+    price_in, price_out = PRICES[request["model"]]
+    tokens_in = CACHE_WRITE * (size + FRAME)
+    return float(tokens_in * price_in + request["max_tokens"] * price_out) / 1_000_000
+
+
 @dataclass
 class Budget:
-    """Dollars for a whole tree of agents; its `hook` goes to each of them (notebook 06).
+    """Dollars for all runs whose agents have its `hook` (notebook 06).
 
     A call starts only when its worst case fits beside what is spent and what others have reserved.
     A call that the SDK sends again after a lost answer counts once, though it may be billed twice.
@@ -81,31 +98,10 @@ class Budget:
     limit: float
     spent: float = 0.0
     reserved: float = 0.0
-    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)  # agent: messages, characters
 
     def __post_init__(self) -> None:
         if not self.limit >= 0:
             raise ValueError(f"a budget is a number of dollars from 0 up, not {self.limit}")
-
-    def worst_case(self, step: Step) -> float:
-        """Return what a call costs at worst: all input written to the cache, output to the limit.
-
-        An estimate: three characters count as a token, each when its message is new. ValueError:
-        the model has no price, so nothing may run under a budget.
-        """
-        request = step.detail
-        if request["model"] not in PRICES:
-            raise ValueError(f"no price for {request['model']}: it can't run under a budget")
-        known, characters = self.sizes.get(step.agent, (0, 0))
-        if step.turn == 1:  # also a new agent under an old name
-            known = 0
-            characters = len(request["system"]) + len(json.dumps(request["tools"]))
-        characters += len(json.dumps(request["messages"][known:], default=str))
-        self.sizes[step.agent] = len(request["messages"]), characters
-        price_in, price_out = PRICES[request["model"]]
-        characters += len(json.dumps(request.get("output_config", {})))
-        tokens_in = CACHE_WRITE * characters / 3
-        return float(tokens_in * price_in + request["max_tokens"] * price_out) / 1_000_000
 
     async def hook(self, step: Step, go: Go) -> Any:
         """Hold a model call, or a tool that acts, to the budget. EndAgent: it does not fit."""
@@ -113,14 +109,15 @@ class Budget:
             if step.detail["acts"] and self.spent >= self.limit:
                 raise EndAgent("over_budget")
             return await go()
-        worst = self.worst_case(step)
+        worst = worst_case(step.detail)
         if self.spent + self.reserved + worst > self.limit:
             raise EndAgent("over_budget")
         self.reserved += worst
         price = worst  # if nobody knows what became of it, it may have been answered and billed
         try:
             reply = await go()
-            price = cost(step.name, reply.usage) or 0.0
+            known = cost(step.name, reply.usage)
+            price = worst if known is None else known
             return reply
         except APIStatusError:
             price = 0.0

@@ -97,6 +97,14 @@ def one_line(value: object, limit: int = 60) -> str:
     return text if not ends or ends[-1] <= limit else text[: sum(e < limit for e in ends)] + "…"
 
 
+def describe(error: BaseException) -> str:
+    """Return an error's type and text, also of one whose text can't be made."""
+    try:
+        return f"{type(error).__name__}: {error}".rstrip(": ")
+    except Exception:
+        return type(error).__name__
+
+
 def call_line(tool: str, given: Any, result: object) -> str:
     """Return a tool call and its result in words; a message that was sent reads as one."""
     fields = given if isinstance(given, dict) else {"input": given}

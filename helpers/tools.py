@@ -65,6 +65,11 @@ class ProgramError(AnthropicError):
     """A mistake in the program, for the person: `call_tool` lets it through to the cell."""
 
 
+def is_program_error(error: BaseException) -> bool:
+    """Return whether an error is the person's: any of the SDK's that did not come from the API."""
+    return isinstance(error, AnthropicError) and not isinstance(error, APIError)
+
+
 def encodable(value: Any) -> Any:
     """Return data with each text in it made valid UTF-8: half a character can't be sent again."""
     if isinstance(value, str):
@@ -139,7 +144,7 @@ async def call_tool(tools: Mapping[str, Tool], call: ToolCall) -> ToolResultBloc
             raise  # somebody stops the agent
         return tool_result(call, "CancelledError: what the tool waited for was cancelled", True)
     except Exception as error:
-        if isinstance(error, AnthropicError) and not isinstance(error, APIError):
+        if is_program_error(error):
             raise  # a mistake in the program is for the person, not for the model
         return tool_result(call, as_text(f"{type(error).__name__}: {error}"), True)
 

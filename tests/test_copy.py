@@ -180,7 +180,7 @@ def test_a_copy_works_on_a_case_and_pays_only_after_a_yes(
     api.reply = case_reply
     printed = run_alone(tmp_path, api.url, "-m", "my_agents.main", typed=typed)
     assert ("Refund $49.99 of txn_8f3k2j1 to Visa 4242?" in printed) is (to == "06")
-    assert f"Outcome: done; refunds made: {paid}\n" in printed
+    assert f"Outcome: done; letter not reviewed; refunds made: {paid}\n" in printed
     assert ("the answer says 49.99, the ledger $0.00" in printed) is (paid == "none")
 
 

@@ -43,6 +43,10 @@ class Run:
     kept: list[Any] = field(default_factory=list)
     text: str = ""
 
+    def watch(self, prompt: str) -> Callable[[Any], None]:
+        self.kept.append(prompt)
+        return self.kept.append
+
     def results(self, agent: str = "orchestrator") -> list[dict[str, Any]]:
         events = self.hub.log.events
         return [e.data for e in events if e.kind == "tool_result" and e.agent == agent]
@@ -89,8 +93,9 @@ async def delegated(
     async with scripted(in_turn(spy)) as session:
         hub = hub or Hub(session.clock, show=None)
         outcome = Run(hub, requests)
+        watch = dict.fromkeys(ROLES, outcome.watch)
         delegation = Delegation(
-            session.client, hub, ROLES, TOOLBOX, {"max_turns": 3, **settings}, outcome.kept.append
+            session.client, hub, ROLES, TOOLBOX, {"max_turns": 3, **settings}, watch
         )
         hub.register("orchestrator")
         outcome.text = await run_agent(
@@ -227,11 +232,20 @@ def test_one_crash_leaves_the_other_task_of_the_turn_alone() -> None:
     assert [result.get("is_error", False) for result in by_order] == [True, False]
 
 
-def test_a_mistake_in_the_program_reaches_the_person_and_not_the_model() -> None:
+def test_an_error_of_one_subagent_s_hook_ends_that_subagent() -> None:
     async def hook(step: Step, go: Go) -> Any:
         return step.no_such_field  # type: ignore[attr-defined]
 
-    with pytest.raises(ProgramError, match="researcher1 crashed: AttributeError"):
+    outcome = delegate(orchestrated([task()]), hook=hook)
+    assert "researcher1 crashed: AttributeError" in outcome.said()
+    assert outcome.text == "Done."
+
+
+def test_a_program_error_of_a_subagent_reaches_the_person() -> None:
+    async def hook(step: Step, go: Go) -> Any:
+        raise ProgramError("the hook is wrong")
+
+    with pytest.raises(ProgramError, match="the hook is wrong"):
         delegate(orchestrated([task()]), hook=hook)
 
 
@@ -300,7 +314,7 @@ def judged(*answers: Answer) -> Run:
 
 def test_a_structured_answer_is_kept_as_its_form() -> None:
     outcome = judged(YES)
-    assert outcome.kept == [None, Verdict(approved=True, reasons=["R1"])]
+    assert outcome.kept == ["Find out.", Verdict(approved=True, reasons=["R1"])]
     assert YES in outcome.said()
 
 
@@ -328,7 +342,7 @@ def test_a_role_with_an_unknown_tool_or_model_is_refused_at_once(role: Role) -> 
 @pytest.mark.parametrize("misfits", [1, 2])
 def test_an_answer_that_does_not_fit_is_repaired_at_most_twice(misfits: int) -> None:
     outcome = judged(*['{"approved": true}'] * misfits, YES)
-    assert outcome.kept == [None, Verdict(approved=True, reasons=["R1"])]
+    assert outcome.kept == ["Find out.", Verdict(approved=True, reasons=["R1"])]
     repair = outcome.sent_by("judge1")[2]["messages"][-1]["content"]
     assert "reasons: Field required" in repair
 
@@ -347,7 +361,7 @@ def test_without_a_fitting_answer_nothing_is_kept(answers: list[Answer], says: s
     outcome = judged(*answers)
     assert outcome.results()[0]["error"]
     assert says in outcome.said()
-    assert outcome.kept == [None]  # what was kept before no longer counts
+    assert outcome.kept == ["Find out.", None]
     assert len(outcome.sent_by("judge1")) == 1 + len(answers)
 
 
@@ -355,7 +369,7 @@ def test_an_agent_that_fails_at_its_work_is_not_asked_for_an_answer() -> None:
     refusal = Canned([{"text": YES}], "refusal")
     outcome = delegate(orchestrated([task("judge")], helper=lambda agent, turn: refusal))
     assert "ended refusal" in outcome.said()
-    assert outcome.kept == [None]
+    assert outcome.kept == ["Find out.", None]
 
 
 def test_every_request_for_an_answer_is_one_the_api_takes() -> None:

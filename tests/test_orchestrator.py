@@ -13,8 +13,9 @@ from anthropic import APIStatusError
 from helpers.agent import EndAgent, Go, Step
 from helpers.billing.checks import permissions, report, task_table, verify, work_line
 from helpers.billing.files import file_tools, folder_hash
+from helpers.billing.gateway import debts
 from helpers.billing.orchestrator import Outcome, case_task, case_tools, run_case
-from helpers.billing.refund import Approval, Case, Mandate
+from helpers.billing.refund import Approval, Case, Ledger, Mandate
 from helpers.billing.roles import ORCHESTRATOR, ROLES, ComplianceVerdict, OrchestratorOutput
 from helpers.budget import spending, spending_lines
 from helpers.hub import Hub
@@ -48,8 +49,11 @@ FINAL: dict[str, Any] = {
 UNPAID = {**FINAL, "refund_amount": 0.0, "final_action": "Nothing was paid out."}
 
 
-def task(who: str) -> dict[str, Any]:
-    return {"Task": {"subagent_type": who, "description": f"Ask {who}", "prompt": "Do it."}}
+LETTER = "Please review. Your refund\n\nDear Sarah, $49.99 of\n$99.98 is back.\n\nThank you."
+
+
+def task(who: str, prompt: str = LETTER) -> dict[str, Any]:
+    return {"Task": {"subagent_type": who, "description": f"Ask {who}", "prompt": prompt}}
 
 
 def text(value: object) -> str:
@@ -112,7 +116,7 @@ async def case_run(script: Script, approve: bool, budget: float = 1.0, **setting
 
     shown: list[str] = []
     gate = (lambda request: Approval(True)) if approve else None
-    case = Case("cust_12345", Mandate("Resolve it", budget=budget), approve=gate)
+    case = Case("cust_12345", Mandate("Resolve it", budget=budget), Ledger(), approve=gate)
     async with scripted(in_turn(spy)) as session:
         hub = Hub(session.clock, show=shown.append, line=work_line)
         told, files = case_task(case.customer, WORDS), file_tools(KNOWLEDGE)
@@ -127,7 +131,7 @@ def work_on(script: Script, approve: bool = False, **settings: Any) -> Run:
 def test_a_reviewed_and_approved_case_ends_with_one_refund_that_can_be_verified() -> None:
     done = work_on(team(PAID, text(FINAL)), approve=True)
     assert done.outcome.status == "done"
-    assert [row[2:] for row in done.case.ledger.rows()] == [(4999, "ref_9x2m4p7")]
+    assert [row[2:] for row in done.case.refunds()] == [(4999, "ref_9x2m4p7")]
     assert done.problems() == []
     assert done.report().endswith(
         "Outcome: done; refunds made: $49.99 of txn_8f3k2j1 as ref_9x2m4p7"
@@ -151,7 +155,7 @@ def test_an_objection_leads_to_a_second_review_and_the_newest_verdict_counts() -
     turns = [*REVIEWED, [task("drafter")], [task("compliance_reviewer")], "Done."]
     script = team(turns, text(UNPAID), helpers={"compliance_reviewer": reviewer})
     done = work_on(script)
-    assert done.case.verdict == ComplianceVerdict(**VERDICT)
+    assert done.case.reviews[-1].verdict == ComplianceVerdict(**VERDICT)
     assert {"drafter2", "compliance_reviewer2"} <= set(done.hub.boxes)
 
 
@@ -248,7 +252,8 @@ def test_every_end_has_a_name_and_an_outcome_line(
     done = work_on(team(turns, *final), max_turns=4)
     assert done.outcome.status == status
     assert (done.outcome.output is not None) == (status == "done")
-    assert done.report().splitlines()[-1] == f"Outcome: {status}; refunds made: none"
+    reviewed = "; letter not reviewed" if status == "done" else ""
+    assert done.report().splitlines()[-1] == f"Outcome: {status}{reviewed}; refunds made: none"
 
 
 def test_a_run_that_ends_without_an_answer_still_shows_what_was_paid() -> None:
@@ -268,10 +273,10 @@ def test_a_hook_that_ends_the_run_is_a_named_outcome() -> None:
 
 
 def test_the_mandate_s_budget_binds_every_agent_of_a_case() -> None:
-    done = work_on(team(PAID, text(FINAL)), approve=True, budget=0.025)
+    done = work_on(team(PAID, text(FINAL)), approve=True, budget=0.035)
     assert done.outcome == Outcome("over_budget", None)
     assert done.requests
-    assert done.case.ledger.rows() == []
+    assert done.case.refunds() == []
 
 
 def test_a_crash_of_the_orchestrator_is_shown_with_its_name() -> None:
@@ -283,7 +288,7 @@ def test_a_crash_of_the_orchestrator_is_shown_with_its_name() -> None:
 
 def test_a_refund_in_the_last_turn_is_not_made() -> None:
     done = work_on(team(PAID), approve=True, max_turns=4)
-    assert done.case.ledger.rows() == []
+    assert done.case.refunds() == []
     assert done.outcome.status == "out_of_turns"
 
 
@@ -354,17 +359,21 @@ def test_there_is_no_line_for_what_nobody_has_to_read() -> None:
     assert done.shown == ["[orchestrator] Done.", f"[orchestrator] {text(UNPAID)[:79]}…"]
 
 
-def paid_case() -> Case:
+def paid_case(prompt: str = LETTER) -> Case:
     """A case whose refund was made after an approving verdict."""
-    case = Case("cust_12345", Mandate("Resolve it"), verdict=ComplianceVerdict(**VERDICT))
-    (duplicate,) = [charge for charge in case.charges if charge.id == "txn_8f3k2j1"]
-    case.ledger.refund(duplicate, duplicate.cents)
+    ledger = Ledger()
+    case = Case("cust_12345", Mandate("Resolve it"), ledger)
+    case.review(prompt)(ComplianceVerdict(**VERDICT))
+    (debt,) = debts(case.charges, case.customer)
+    ledger.refund(debt)
     return case
 
 
 def found_in(changes: dict[str, Any], case: Case | None = None) -> list[str]:
     output = OrchestratorOutput.model_validate({**FINAL, **changes})
-    return verify(Outcome("done", output), case or paid_case(), KNOWLEDGE)
+    email = output.customer_email
+    reviewed = f"{email.subject}\n{email.body}"
+    return verify(Outcome("done", output), case or paid_case(reviewed), KNOWLEDGE)
 
 
 def letter(body: str, subject: str = "Your refund") -> dict[str, Any]:
@@ -390,21 +399,93 @@ def test_an_honest_answer_has_no_problems() -> None:
         ({"research_summary": "It settled on 2025-02-03."}, "unknown date 2025-02-03"),
         (letter("Within the 90 days, until 2025-05-03."), "unknown date 2025-05-03"),
         (letter("We have refunded $59.99."), "unknown amount $59.99"),
-        (letter("We have refunded $2,499."), "unknown amount $2,499"),
-        (letter("It takes 5-7 business days."), "unknown delay 5-7 business days"),
+        (letter("We have refunded $2,499."), "unknown amount $2,499.00"),
+        (letter("It takes 5-7 business days."), "unknown delay 5-7"),
+        (letter("It takes 5–7 business days."), "unknown delay 5-7"),
+        (letter("It takes 5\u2011 7 business\u00a0days."), "unknown delay 5-7"),
+        (letter("It takes 5 to 7 working days."), "unknown delay 5-7"),
+        (letter("It takes 10 business days."), "unknown delay 10"),
+        (letter("We have refunded 59.99 USD."), "unknown amount $59.99"),
+        (letter("We have refunded USD 59.99."), "unknown amount $59.99"),
+        (letter("We have refunded 59.99 dollars."), "unknown amount $59.99"),
+        (letter("We have refunded $\u00a059.99."), "unknown amount $59.99"),
+        (letter("We have refunded €49.99."), "unknown amount €49.99"),
+        (letter("We have refunded 49.99 EUR."), "unknown amount 49.99 EUR"),
+        (letter("It settled on March 3, 2025."), "unknown date 2025-03-03"),
+        (letter("It settled on 3 March 2025."), "unknown date 2025-03-03"),
+        (letter("It settled on Mar 3rd."), "unknown date 2025-03-03"),
+        (letter("Dear [Customer Name],"), "placeholder left: [Customer Name]"),
+        (letter("Dear {name},"), "placeholder left: {name}"),
+        (letter("Your reference is (refund ID)."), "placeholder left: (refund ID)"),
         (letter("Dear {{first_name}},"), "placeholder left: {{first_name}}"),
         (letter("Dear {{ first_name }},"), "placeholder left: {{ first_name }}"),
         (letter("Hello.", subject="Refund {{refund_id}}"), "placeholder left: {{refund_id}}"),
     ],
 )
 def test_a_planted_lie_is_found(lie: dict[str, Any], problem: str) -> None:
-    (found,) = found_in(lie)
-    assert problem in found
+    assert any(problem in found for found in found_in(lie))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "We paid back $49.99, which is on its way.",
+        "You paid $99.98, not $49.99.",
+        "It was charged on February 1, 2025 and settled on 2 February.",
+        "It takes 3 – 5 business days.",
+        "It takes 3 to 5 business days.",
+        "Your invoice INV-2025-0201 of May, section [1].",
+        "You were right: 49.99 dollars were charged twice.",
+    ],
+)
+def test_what_is_true_is_no_problem_however_it_is_written(body: str) -> None:
+    assert found_in(letter(body)) == []
+
+
+DEAR = "Dear Sarah, $49.99 is back, as ref_9x2m4p7. It took 3-5 business days."
+SEEN = "Subject: Your refund. Dear Sarah, $49.99 is back, as {id}. It took 3–5 business days."
+
+
+@pytest.mark.parametrize("blank", ["(refund ID)", "{{refund_id}}", "[refund ID]", "<refund id>"])
+def test_a_letter_is_the_reviewed_one_with_the_refund_s_id_in_its_place(blank: str) -> None:
+    case = paid_case(SEEN.replace("{id}", blank))
+    assert found_in(letter(DEAR.replace(". ", ".\n\n")), case) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "subject"),
+    [
+        (f"{DEAR} Love!", "Your refund"),
+        (DEAR.replace("49.99", "99.98"), "Your refund"),
+        (DEAR, "You won"),
+    ],
+)
+def test_a_letter_that_no_reviewer_has_seen_is_named(body: str, subject: str) -> None:
+    case = paid_case(SEEN.replace("{id}", "(refund ID)"))
+    assert "letter not reviewed" in found_in(letter(body, subject), case)
+
+
+def test_only_the_newest_review_counts_for_the_letter() -> None:
+    case = paid_case()
+    case.review("another letter")(ComplianceVerdict(**VERDICT))
+    assert "letter not reviewed" in found_in({}, case)
+
+
+def test_another_customer_s_refund_in_the_ledger_makes_no_answer_wrong() -> None:
+    case = paid_case()
+    (other,) = debts(case.charges, "cust_66152")
+    assert case.ledger
+    case.ledger.refund(other)
+    assert found_in({}, case) == []
+    assert "txn_h9c2v51" not in report(Outcome("done", None), Hub(show=None), case, estimated=True)
 
 
 def test_approval_that_no_reviewer_gave_is_found() -> None:
     done = work_on(team(["Done."], text(UNPAID)))
-    assert done.problems() == ["the answer and the compliance verdict differ"]
+    assert done.problems() == [
+        "the answer and the compliance verdict differ",
+        "letter not reviewed",
+    ]
 
 
 def test_an_approval_after_which_the_reviewer_objected_is_found() -> None:

@@ -2,9 +2,9 @@
 
 from .checks import permissions, report, task_table, verify, work_line
 from .files import file_tools, folder_hash
-from .gateway import CHARGES, TODAY, Charge, dollars, duplicates, gateway_tool
+from .gateway import CHARGES, TODAY, Charge, Debt, debts, dollars, gateway_tool
 from .orchestrator import Outcome, case_task, case_tools, run_case
-from .refund import Approval, ApprovalRequest, Case, Ledger, Mandate, Refused, refund_tool
+from .refund import Approval, ApprovalRequest, Case, Ledger, Mandate, Refused, Review, refund_tool
 from .roles import ORCHESTRATOR, ROLES, ComplianceVerdict, OrchestratorOutput
 
 __all__ = [
@@ -17,15 +17,17 @@ __all__ = [
     "Case",
     "Charge",
     "ComplianceVerdict",
+    "Debt",
     "Ledger",
     "Mandate",
     "OrchestratorOutput",
     "Outcome",
     "Refused",
+    "Review",
     "case_task",
     "case_tools",
+    "debts",
     "dollars",
-    "duplicates",
     "file_tools",
     "folder_hash",
     "gateway_tool",

@@ -63,11 +63,16 @@ def dollars(cents: int) -> str:
 
 
 def parse_cents(amount: str) -> int:
-    """Return an amount such as "$49.99" in cents. ValueError: it is not plain dollars and cents."""
-    match = re.fullmatch(r"\$?(\d{1,7})\.(\d\d)", amount.strip(), flags=re.ASCII)
+    """Return an amount such as "$1,234.56" in cents. ValueError: it is not dollars and cents."""
+    form = r"\$?(\d{1,3}(?:,\d{3}){1,2}|\d{1,7})\.(\d\d)"
+    match = re.fullmatch(form, amount.strip(), flags=re.ASCII)
     if not match:
         raise ValueError(f"an amount is written like 49.99, not {amount!r}")
-    return int(match[1]) * 100 + int(match[2])
+    return int(match[1].replace(",", "")) * 100 + int(match[2])
+
+
+def is_settled(charge: Charge) -> bool:
+    return charge.settled is not None and charge.settled <= TODAY
 
 
 def is_duplicate(second: Charge, first: Charge) -> bool:
@@ -77,14 +82,30 @@ def is_duplicate(second: Charge, first: Charge) -> bool:
         second.invoice,
         second.cents,
     )
-    apart = second.time - first.time
-    return same and bool(first.settled and second.settled) and timedelta(0) < apart <= timedelta(1)
+    soon = timedelta(0) < second.time - first.time <= timedelta(days=1)
+    return same and soon and first.cents > 0 and is_settled(first) and is_settled(second)
 
 
-def duplicates(charges: Iterable[Charge], customer: str) -> list[Charge]:
-    """Return the charges of a customer that repeat an earlier one, refunded or not."""
+@dataclass(frozen=True)
+class Debt:
+    """What is owed back, once: the later of two equal charges. Debt(second, first)."""
+
+    charge: Charge
+    first: Charge
+
+    @property
+    def key(self) -> str:
+        """The name of the pair, whichever of the two is paid back."""
+        return "+".join(sorted((self.charge.id, self.first.id)))
+
+
+def debts(charges: Iterable[Charge], customer: str) -> list[Debt]:
+    """Return a debt for each charge of a customer that repeats an earlier one, paid back or not."""
     own = [charge for charge in charges if charge.customer == customer]
-    return [second for second in own if any(is_duplicate(second, first) for first in own)]
+    pairs = [
+        [Debt(second, first) for first in own if is_duplicate(second, first)] for second in own
+    ]
+    return [found[0] for found in pairs if found]
 
 
 class GatewayArguments(Arguments):

@@ -35,7 +35,8 @@ def case_tools(
 ) -> tuple[list[Tool], Delegation]:
     """Return the orchestrator's tools, and the delegation that holds those of its subagents."""
     toolbox = by_name([*files, gateway_tool(case.customer, case.charges)])
-    delegation = Delegation(client, hub, ROLES, toolbox, settings, case.keep)
+    watch = {"compliance_reviewer": case.review}
+    delegation = Delegation(client, hub, ROLES, toolbox, settings, watch)
     return [task_tool(delegation), refund_tool(case)], delegation
 
 

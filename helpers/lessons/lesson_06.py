@@ -2,11 +2,11 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
-from ..billing.gateway import CHARGES, dollars
+from ..billing.gateway import CHARGES, Debt, dollars
 from ..billing.refund import Approval, ApprovalRequest, Ledger
 from .exercises import Check
 
@@ -72,7 +72,7 @@ async def check_day_limit(answer: Any) -> str | None:
     for paid, charge in enumerate(TWO):
         if said(await decided(ask, request(4_999, charge=charge))) is not True:
             return f"with {dollars(paid * 4_999)} paid, $49.99 is within the limit of $124.97"
-        ledger.refund(CHARGE[charge], 4_999)
+        ledger.refund(Debt(CHARGE[charge], replace(CHARGE[charge], id=charge + "_first")))
     if said(await decided(ask, request(2_500))) is not False:
         return "$99.98 is paid and the limit $124.97, so $25.00 more should be denied"
     if asked != list(TWO):

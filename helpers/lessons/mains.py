@@ -42,7 +42,8 @@ KNOWLEDGE = Path(__file__).parent / "knowledge"
 
 async def main() -> None:
     hub = Hub(line=work_line)
-    case = Case("cust_12345", Mandate("Resolve the reported duplicate charge"){approve})
+    mandate = Mandate("Resolve the reported duplicate charge")
+    case = Case("cust_12345", mandate{approve})
     task = case_task(case.customer, "My February bill was charged twice.")
     async with anthropic.AsyncAnthropic() as client:
         outcome = await run_case(client, hub, case, task, file_tools(KNOWLEDGE))
@@ -54,7 +55,7 @@ if __name__ == "__main__":
     asyncio.run(main())
 '''
 
-ASK = '''
+ASK = '''LEDGER = Path(__file__).parent / "refunds.db"  # so that a second run pays nothing again
 
 async def ask(request: ApprovalRequest) -> Approval:
     """Ask the person at the terminal; only "yes" pays."""
@@ -69,8 +70,8 @@ MAINS = {
     "05": CASE.format(about=", without a refund: nobody is asked", imports="", ask="", approve=""),
     "06": CASE.format(
         about=", and you decide about the refund",
-        imports="from .billing.refund import Approval, ApprovalRequest\n",
+        imports="from .billing.refund import Approval, ApprovalRequest, Ledger\n",
         ask=ASK,
-        approve=", approve=ask",
+        approve=", Ledger(str(LEDGER)), ask",
     ),
 }

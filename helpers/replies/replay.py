@@ -220,9 +220,7 @@ class Replay:
     def _open(self, body: dict[str, Any]) -> Conversation:
         found = self._conversations.opened(body, self._exchanges, self.mode)
         if found is None:
-            who = (
-                speaker(body) or "this one, which does not begin with a name: You are NAME"
-            )
+            who = speaker(body) or "this one, which does not begin with a name: You are NAME"
             known = ", ".join(dict.fromkeys(agent for agent, _ in self._exchanges))
             raise ReplayError(
                 f"{self.recording.path.name} has replies for the system prompts of {known}, and "
