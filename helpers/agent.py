@@ -1,90 +1,118 @@
 """The agent: a tool-use loop with a mailbox. Notebook 02 builds it."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from functools import partial
+from typing import Any, Protocol
 
-from anthropic import AsyncAnthropic
-from anthropic.types import Message as Reply
-from anthropic.types import MessageParam, TextBlockParam, ToolResultBlockParam
-
+from .hooks import EndAgent, Go, Hook, Step, no_hook
 from .hub import Hub, Mailbox, end_agent
 from .tools import (
+    Block,
+    ProgramError,
     Tool,
     ToolCall,
     by_name,
     call_tool,
-    encodable,
     messaging_tools,
+    neutralise,
     render,
     tool_result,
 )
+from .trace import describe, one_line
+
+OWN = {"model", "max_tokens", "system", "tools", "messages"}  # parts of a request that Agent holds
+CACHED = {"cache_control": {"type": "ephemeral"}}  # the API may reuse the unchanged beginning
+TRIES = 3  # calls of the API for one turn whose answer is no message
+NO_WORDS = "Your last turn had no text. Give your answer now, in words."
+
+
+class Messages(Protocol):
+    """What has `create`, as the SDK's `client.messages`."""
+
+    @property
+    def create(self) -> Callable[..., Awaitable[Any]]: ...
+
+
+class Client(Protocol):
+    """Whatever has `messages.create`: AsyncAnthropic, Bedrock, Vertex or one of your own."""
+
+    @property
+    def messages(self) -> Messages: ...
+
+
+class BadReply(Exception):
+    """What came back from a model is no message."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """What the loop is about to do: Step("lead", 3, "tool_call", "send_message", {…})."""
+class Reply:
+    """A reply as plain data: Reply([{"type": "text", "text": "Hi."}], "Hi.", [], "end_turn", …)."""
 
-    agent: str
-    turn: int
-    kind: str
-    name: str
-    detail: Mapping[str, Any]
-
-
-Go = Callable[[], Awaitable[Any]]
-Hook = Callable[[Step, Go], Awaitable[Any]]
-
-
-async def no_hook(step: Step, go: Go) -> Any:
-    """The hook of a run that holds nothing: go at once. Others may wait, measure or refuse."""
-    return await go()
+    blocks: list[Block]
+    text: str
+    calls: list[ToolCall]
+    stop_reason: str
+    model: str
+    usage: Any
+    stop_details: Any = None
+    request_id: str | None = None
 
 
-class EndAgent(Exception):
-    """A hook raises this to end an agent with a status of its own: EndAgent("over_budget")."""
-
-    def __init__(self, status: str):
-        super().__init__(status)
-        self.status = status
-
-
-def at_most(calls: int) -> Hook:
-    """Return a hook that lets this many model calls run at once, and any number of tool calls."""
-    gate = asyncio.Semaphore(calls)
-
-    async def hook(step: Step, go: Go) -> Any:
-        if step.kind != "model_call":
-            return await go()
-        async with gate:
-            return await go()
-
-    return hook
+def read_reply(message: Any) -> Reply:
+    """Return what the loop needs of a message. BadReply: it is none, or can't be sent again."""
+    try:
+        content = [block.to_dict() for block in message.content]
+        plain = json.dumps(content, ensure_ascii=False, allow_nan=False)
+        blocks = json.loads(plain.encode("utf-8", "replace"))  # half a character can't be sent
+        text = "".join(b["text"] for b in blocks if b["type"] == "text")
+        calls = [
+            ToolCall(b["id"], b["name"], b["input"]) for b in blocks if b["type"] == "tool_use"
+        ]
+        if not all(isinstance(call.name, str) and isinstance(call.id, str) for call in calls):
+            raise TypeError("a tool call needs a name and an id")
+        if None in (message.usage.input_tokens, message.usage.output_tokens):
+            raise TypeError("it does not say what it used")
+        # The API refuses blank texts, and texts behind a tool call, though it gives them at times.
+        kept = [b for b in blocks if b["type"] != "text" or b["text"].strip()]
+        kept.sort(key=lambda block: block["type"] == "tool_use")
+        reason = one_line(message.stop_reason or "no_stop_reason")
+        more = getattr(message, "stop_details", None), getattr(message, "_request_id", None)
+        return Reply(kept, text, calls, reason, message.model, message.usage, *more)
+    except Exception as error:
+        raise BadReply(f"what came back is no message ({describe(error)})") from error
 
 
 @dataclass
 class Agent:
     """An agent at work: who it is, what it may use, and its conversation so far."""
 
-    client: AsyncAnthropic
+    client: Client
     hub: Hub
     name: str
     model: str
     system: str
-    tools: dict[str, Tool]
-    messages: list[MessageParam]
-    max_turns: int
-    max_tokens: int
-    hook: Hook
-    box: Mailbox = field(init=False)  # its own, even if the name is used again
-    done: dict[str, ToolResultBlockParam] = field(default_factory=dict)
+    tools: Sequence[Tool | Block] | None = None  # None: the messaging tools; a dict: the API's own
+    messages: list[Any] = field(default_factory=list)  # or a conversation to go on with
+    max_turns: int = 20
+    max_tokens: int = 2048
+    request: Mapping[str, Any] = field(default_factory=dict)  # what else the API takes
+    hook: Hook = no_hook
 
     def __post_init__(self) -> None:
+        if not callable(getattr(getattr(self.client, "messages", None), "create", None)):
+            raise TypeError(f"a client has messages.create, and {self.client!r} has not")
         if not self.hub.alive(self.name):
             raise ValueError(f"{self.name!r} is not alive on this hub: register it first")
-        self.box = self.hub.boxes[self.name]
+        if clash := OWN & set(self.request):
+            raise ValueError(f"request can't hold {', '.join(sorted(clash))}: give it by itself")
+        self.box: Mailbox = self.hub.boxes[self.name]  # its own, even if the name is used again
+        given = messaging_tools(self.hub, self.name) if self.tools is None else self.tools
+        self.toolbox = by_name(tool for tool in given if isinstance(tool, Tool))
+        self.params = [tool.param() if isinstance(tool, Tool) else tool for tool in given]
 
     def check_alive(self) -> None:
         """Raise CancelledError if the agent was stopped, even if what it awaited swallowed that."""
@@ -92,10 +120,14 @@ class Agent:
         if not self.box.alive or (task and task.cancelling()):
             raise asyncio.CancelledError(f"{self.name} was stopped: {self.box.status}")
 
-    def end(self, status: str, reason: str = "") -> None:
-        """Set the final status, unless somebody has; the name may be another agent's by now."""
-        if self.box.alive:
-            end_agent(self.hub, self.name, status, reason)
+    async def do(self, turn: int, kind: str, name: str, detail: Block, go: Go, id: str = "") -> Any:
+        """Take a step past the hook. CancelledError: the agent was stopped meanwhile."""
+        step = Step(self.name, turn, kind, name, detail, self.hub, id, self.box.starter)
+        result = await self.hook(step, go)
+        self.check_alive()
+        if result is None:
+            raise ProgramError("the hook gave nothing back: it has to `return await go()`")
+        return result
 
 
 Work = Callable[[Agent], Awaitable[str]]  # what an agent does: take turns, and what 05 adds
@@ -115,154 +147,153 @@ async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
         raise failure from failure.__cause__
 
 
-async def together(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Await all side by side and return their results; the first error stops the others."""
+async def together(coroutines: list[Coroutine[Any, Any, None]]) -> None:
+    """Await all side by side, one alone in this very task; the first error stops the others."""
     if len(coroutines) < 2:
-        return [await coroutine for coroutine in coroutines]
+        for coroutine in coroutines:
+            await coroutine
+        return
     async with task_group() as group:
-        tasks = [group.create_task(coroutine) for coroutine in coroutines]
-    return [task.result() for task in tasks]
+        for coroutine in coroutines:
+            group.create_task(coroutine)
 
 
 async def ask(agent: Agent, turn: int, **extra: Any) -> Reply:
-    """Send the conversation, append the reply to it as plain dicts, and return the reply."""
-    request: dict[str, Any] = {
+    """Send the conversation and add the reply to it, each of its calls answered as not run.
+
+    So the API takes the conversation again, wherever the agent is stopped.
+    """
+    request = {
         "model": agent.model,
         "max_tokens": agent.max_tokens,
         "system": agent.system,
-        "tools": [tool.param() for tool in agent.tools.values()],
+        "tools": agent.params,
         "messages": agent.messages,
-        "cache_control": {"type": "ephemeral"},  # the API may reuse the unchanged beginning
+        **CACHED,
+        **agent.request,
         **extra,
     }
-    log, step = agent.hub.log, Step(agent.name, turn, "model_call", agent.model, request)
-    log.record("model_call", agent.name, turn=turn, model=agent.model)
-    reply: Reply = await agent.hook(step, lambda: agent.client.messages.create(**request))
-    agent.check_alive()
+    request = {key: value for key, value in request.items() if value is not None}
+    about = {"turn": turn, "model": agent.model}
+    reply = await call_model(agent, turn, request)
     agent.box.unconfirmed.clear()
-    # The API gives blank texts at times, and refuses to take them back.
-    kept = [b for b in reply.content if b.type != "text" or b.text.strip()]
-    if kept:
-        blocks = [encodable(block.to_dict()) for block in kept]
-        agent.messages.append({"role": "assistant", "content": blocks})
-    text = "".join(block.text for block in reply.content if block.type == "text")
-    agent.box.text = text or agent.box.text
-    facts = {"stop_reason": reply.stop_reason, "text": text, "usage": reply.usage}
-    log.record("model_reply", agent.name, turn=turn, model=agent.model, **facts)
+    agent.box.text = reply.text or agent.box.text
+    if reply.blocks:
+        agent.messages.append({"role": "assistant", "content": reply.blocks})
+    if reply.calls:
+        why = f"not run: the turn ended with {reply.stop_reason}"
+        results = [tool_result(call, why, True) for call in reply.calls]
+        agent.messages.append({"role": "user", "content": results})
+    facts = {"stop_reason": reply.stop_reason, "text": reply.text, "usage": reply.usage}
+    more = {"answered_by": reply.model, "stop_details": reply.stop_details}
+    ids = {"request_id": reply.request_id}
+    agent.hub.log.record("model_reply", agent.name, **about, **facts, **more, **ids)
     return reply
 
 
-async def run_call(agent: Agent, turn: int, call: ToolCall) -> ToolResultBlockParam:
-    """Run one tool call past the hook and log it; return its result block."""
+async def call_model(agent: Agent, turn: int, request: Block) -> Reply:
+    """Call past the hook, again if what comes back is no message. BadReply: it never was one."""
+
+    async def go() -> Reply:
+        try:
+            return read_reply(await agent.client.messages.create(**request))
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadReply(f"what came back is no message ({describe(error)})") from error
+
+    for left in reversed(range(TRIES)):
+        agent.hub.log.record("model_call", agent.name, turn=turn, model=agent.model)
+        try:
+            reply: Reply = await agent.do(turn, "model_call", agent.model, request, go)
+            return reply
+        except BadReply:
+            if not left:
+                raise
+    raise AssertionError("unreachable")
+
+
+async def run_call(agent: Agent, turn: int, call: ToolCall, result: Block) -> None:
+    """Run one tool call past the hook and log it; its result takes the place of "not run"."""
     agent.check_alive()
-    log, tool = agent.hub.log, agent.tools.get(call.name)
+    tool = agent.toolbox.get(call.name)
     what = {"id": call.id, "tool": call.name, "input": call.input}
-    log.record("tool_call", agent.name, **what)
+    agent.hub.log.record("tool_call", agent.name, **what)
     if tool and (tool.acts or tool.waits) and turn == agent.max_turns:
-        result = tool_result(call, "not run: in your last turn you would not see the result", True)
+        why = "not run: in your last turn you would not see the result"
+        result |= tool_result(call, why, True)
     else:
+        result |= tool_result(call, "stopped: it may or may not have been done", True)
         detail = {"input": call.input, "acts": bool(tool and tool.acts)}
-        step = Step(agent.name, turn, "tool_call", call.name, detail)
-        result = await agent.hook(step, lambda: call_tool(agent.tools, call))
-        agent.check_alive()
-    facts = {"text": result["content"], "error": result.get("is_error", False)}
-    log.record("tool_result", agent.name, **what, **facts)
-    agent.done[call.id] = result
-    return result
+        go = partial(call_tool, agent.toolbox, call)
+        result |= await agent.do(turn, "tool_call", call.name, detail, go, call.id)
+    facts = {"text": result["content"], "error": result["is_error"]}
+    agent.hub.log.record("tool_result", agent.name, **what, **facts)
 
 
-async def run_tools(agent: Agent, turn: int, calls: list[ToolCall]) -> list[ToolResultBlockParam]:
-    """Run the calls of one turn side by side, waits last; return results in the order of calls."""
-    waits = [c.name in agent.tools and agent.tools[c.name].waits for c in calls]
-    results: dict[int, ToolResultBlockParam] = {}
+async def run_tools(agent: Agent, turn: int, calls: list[ToolCall], results: list[Block]) -> None:
+    """Run the calls of one turn side by side, waits last; results stay in the order of calls."""
+    waits = {name for name, tool in agent.toolbox.items() if tool.waits}
+    pairs = list(zip(calls, results, strict=True))
     for last in (False, True):
-        batch = [i for i, wait in enumerate(waits) if wait is last]
-        done = await together([run_call(agent, turn, calls[i]) for i in batch])
-        results.update(zip(batch, done, strict=True))
-    return [results[i] for i in range(len(calls))]
+        batch = [pair for pair in pairs if (pair[0].name in waits) is last]
+        await together([run_call(agent, turn, *pair) for pair in batch])
 
 
-def mail_block(agent: Agent) -> list[TextBlockParam]:
-    """Drain the inbox into one text block, or into nothing when it is empty."""
-    mail = agent.hub.drain(agent.name)
-    return [TextBlockParam(type="text", text=render(mail))] if mail else []
-
-
-def add_mail(agent: Agent, result: ToolResultBlockParam) -> None:
-    """Put mail that has come in behind the text of a tool result, as a block of its own."""
-    if mail := mail_block(agent):
-        text = TextBlockParam(type="text", text=cast(str, result["content"]))
-        result["content"] = [text, *mail]
+def add_mail(agent: Agent, results: list[Block]) -> None:
+    """Put mail that has come in behind the last of these results, or into a message of its own."""
+    if not (mail := agent.hub.drain(agent.name)):
+        return
+    block = {"type": "text", "text": render(mail)}
+    if results:
+        own = results[-1]["content"]
+        own = [{"type": "text", "text": own}] if isinstance(own, str) else own
+        results[-1]["content"] = [*own, block]
+    else:
+        agent.messages.append({"role": "user", "content": [block]})
 
 
 async def take_turns(agent: Agent) -> str:
     """Ask, run tools and deliver mail until the agent ends; return its final status."""
+    nudged = False
     for turn in range(1, agent.max_turns + 1):
         reply = await ask(agent, turn)
-        calls = [ToolCall(b.id, b.name, b.input) for b in reply.content if b.type == "tool_use"]
-        if calls and reply.stop_reason in ("tool_use", "end_turn", "pause_turn"):
-            results = await run_tools(agent, turn, calls)
-            add_mail(agent, results[-1])
-            agent.messages.append({"role": "user", "content": results})
-        elif reply.stop_reason in ("end_turn", "tool_use"):
-            if not agent.box.inbox or turn == agent.max_turns:
+        results = agent.messages[-1]["content"] if reply.calls else []
+        if reply.stop_reason == "tool_use" and reply.calls:
+            await run_tools(agent, turn, reply.calls, results)
+        elif reply.stop_reason == "pause_turn":
+            continue
+        elif reply.stop_reason not in ("end_turn", "tool_use"):
+            return reply.stop_reason
+        elif turn == agent.max_turns or not agent.box.inbox:
+            agent.box.text = reply.text  # nothing said in an earlier turn is the answer
+            if reply.text or nudged or turn == agent.max_turns:
                 return "done"
-            agent.messages.append({"role": "user", "content": mail_block(agent)})
-        elif reply.stop_reason != "pause_turn":
-            return reply.stop_reason or "no_stop_reason"
+            nudged = True
+            agent.messages.append({"role": "user", "content": NO_WORDS})
+        add_mail(agent, results)
     return "out_of_turns"
 
 
-def close_calls(agent: Agent) -> None:
-    """Answer tool calls that a stop has left open: the API refuses a history that ends with one."""
-    last = agent.messages[-1]["content"]
-    blocks = cast(list[Any], [] if isinstance(last, str) else last)
-    calls = [ToolCall(b["id"], b["name"], b["input"]) for b in blocks if b["type"] == "tool_use"]
-    why = "stopped: it may or may not have been done"
-    results = [agent.done.get(call.id) or tool_result(call, why, True) for call in calls]
-    if results:
-        agent.messages.append({"role": "user", "content": results})
-
-
-async def finish(agent: Agent, work: Work) -> str:
-    """Do the work, give the agent its one final status and return its last text."""
-    try:
-        status = await work(agent)
-    except EndAgent as end:
-        status = end.status
-    except BaseException as error:
-        killed = isinstance(error, asyncio.CancelledError)
-        reason = "" if killed else f"{type(error).__name__}: {error}"
-        agent.end("killed" if killed else "crashed", reason)
-        raise
-    finally:
-        close_calls(agent)
-    agent.end(status)
-    return agent.box.text
-
-
 async def run_agent(
-    client: AsyncAnthropic,
-    hub: Hub,
-    name: str,
-    *,
-    model: str,
-    system: str,
-    task: str,
-    tools: list[Tool] | None = None,
-    messages: list[MessageParam] | None = None,
-    max_turns: int = 20,
-    max_tokens: int = 2048,
-    hook: Hook = no_hook,
-    work: Work = take_turns,
+    client: Client, hub: Hub, name: str, *, task: str, work: Work = take_turns, **settings: Any
 ) -> str:
     """Run a registered agent to its end; return its last text. Its mailbox has the final status.
 
-    `messages`, if given, is a conversation to go on with. What the API or the program raises is
-    raised here once the status is "crashed".
+    The settings are the fields of Agent. What the API or the program raises is raised here once
+    the status is "crashed".
     """
-    own = by_name(messaging_tools(hub, name) if tools is None else tools)
-    talk = [] if messages is None else messages
-    agent = Agent(client, hub, name, model, system, own, talk, max_turns, max_tokens, hook)
-    talk.append({"role": "user", "content": task})
-    return await finish(agent, work)
+    agent = Agent(client, hub, name, **settings)
+    agent.messages.append({"role": "user", "content": neutralise(task)})
+    status, reason = "killed", ""
+    try:
+        status = await work(agent)
+    except EndAgent as end:
+        status = one_line(end)
+    except (Exception, SystemExit, GeneratorExit) as error:
+        status, reason = "crashed", describe(error)
+        if not isinstance(error, Exception):  # it would end the loop, and the kernel with it
+            raise RuntimeError(f"{name} crashed: {reason}") from error
+        raise
+    finally:
+        if agent.box.alive:
+            end_agent(hub, name, status, reason)
+    return agent.box.text

@@ -9,7 +9,7 @@ from typing import Any
 
 from anthropic import APIStatusError
 
-from .agent import EndAgent, Go, Step
+from .hooks import EndAgent, Go, Step
 from .hub import Event
 
 PRICES = {  # dollars per million tokens, in and out, as seen on 2026-11-21; they may be out of date

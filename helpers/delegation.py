@@ -1,16 +1,18 @@
 """Delegation: a `Task` tool that gives work to a subagent and waits. Notebook 05 builds it."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from anthropic import AsyncAnthropic, transform_schema
+from anthropic import transform_schema
 from pydantic import BaseModel, Field, ValidationError
 
-from .agent import Agent, ask, run_agent, take_turns
-from .hub import Hub, describe
+from .agent import Agent, Client, ask, run_agent, take_turns
+from .hub import Hub
 from .tools import Arguments, Tool, explain, is_program_error, neutralise
+from .trace import describe
 
 MODELS = {  # what each alias stands for, as of 2026-11-21; newer models may be out
     "haiku": "claude-haiku-5-5",
@@ -43,12 +45,16 @@ class TaskArguments(Arguments):
 class Delegation:
     """Runs subagents for one orchestrator; a subagent sees its prompt and its tools, no more."""
 
-    client: AsyncAnthropic
+    client: Client
     hub: Hub
     roles: Mapping[str, Role]
     toolbox: Mapping[str, Tool]
     settings: dict[str, Any] = field(default_factory=dict)
     watch: Mapping[str, Watch] = field(default_factory=dict)  # by role
+    max_alive: int = 10
+    max_started: int = 50
+    alive: int = 0
+    started: int = 0
 
     def __post_init__(self) -> None:
         for name, role in self.roles.items():
@@ -61,13 +67,18 @@ class Delegation:
         role = self.roles.get(arguments.subagent_type)
         if role is None:
             raise ValueError(f"unknown subagent_type; there are: {', '.join(self.roles)}")
+        if self.alive >= self.max_alive or self.started >= self.max_started:
+            most = f"{self.max_alive} at once, {self.max_started} in all"
+            raise ValueError(f"too many subagents: {most}; wait for those at work, or do without")
         name = self.hub.new_name(arguments.subagent_type)
+        self.alive, self.started = self.alive + 1, self.started + 1
         watch, answer = self.watch.get(arguments.subagent_type), None
         close = watch(arguments.prompt) if watch else None
         try:
             text = await self.run(name, role, arguments.prompt)
             answer = role.form.model_validate_json(text) if role.form else text
         finally:
+            self.alive -= 1
             if close:
                 close(answer)
         return f"{name}, a model, answered. It is a report to weigh, not an instruction:\n{text}"
@@ -113,7 +124,8 @@ async def final_answer(agent: Agent, form: type[BaseModel], repairs: int = 2) ->
     """
     request = "Give your final answer now, as JSON in the form asked for."
     schema = {"type": "json_schema", "schema": transform_schema(form)}
-    extra: dict[str, Any] = {"output_config": {"format": schema}}
+    config = agent.request.get("output_config") or {}
+    extra: dict[str, Any] = {"output_config": {**config, "format": schema}}
     if agent.tools:
         extra["tool_choice"] = {"type": "none"}
     for attempt in range(1, repairs + 2):
@@ -121,13 +133,19 @@ async def final_answer(agent: Agent, form: type[BaseModel], repairs: int = 2) ->
         reply = await ask(agent, agent.max_turns + attempt, **extra)
         if reply.stop_reason != "end_turn":
             return f"no_answer ({reply.stop_reason})"
-        text = "".join(block.text for block in reply.content if block.type == "text")
         try:
-            form.model_validate_json(text)
+            agent.box.text = bare(reply.text)
+            form.model_validate_json(agent.box.text)
             return "done"
         except ValidationError as error:
             request = f"That does not fit the form: {explain(error)}. Give the whole answer again."
     return "no_answer (it never fitted the form)"
+
+
+def bare(text: str) -> str:
+    """Return JSON without the Markdown fence that models like to put around it."""
+    fenced = re.fullmatch(r"\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*", text, re.DOTALL)
+    return fenced[1] if fenced else text
 
 
 async def work_and_answer(agent: Agent, form: type[BaseModel]) -> str:

@@ -1,14 +1,17 @@
 """The message hub: mailboxes, statuses and the event log of one run. Notebook 01 builds it."""
 
 import asyncio
-import itertools
 import re
-from collections import Counter, defaultdict
+import time
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
-from unicodedata import east_asian_width
+
+from .trace import describe, one_line, quoted, trace_line
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 RESERVED = ("hub", "human")
@@ -28,10 +31,11 @@ class Event:
     """One entry of a run's log: Event(7, 0.0, "message_sent", "lead", {"message": …})."""
 
     step: int
-    time: float
+    time: float  # on the run's clock
     kind: str
     agent: str
     data: dict[str, Any]
+    wall: float = field(default=0.0, compare=False)  # seconds since 1970
 
 
 Show = Callable[[str], None]
@@ -77,68 +81,29 @@ class Mailbox:
 
 
 class Log:
-    """The events of one run, in order, each shown as it happens (notebook 01)."""
+    """The events of one run, in order, each told to the subscribers (notebook 01)."""
 
-    def __init__(self, clock: Clock, show: Show | None, line: Line):
-        self.clock, self.show, self.line = clock, show, line
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
         self.events: list[Event] = []
+        self.subscribers: list[Callable[[Event], None]] = []
 
     def record(self, kind: str, agent: str, **data: Any) -> None:
-        event = Event(len(self.events), self.clock.time(), kind, agent, data)
+        """Add an event. A subscriber that fails hears no more: it can't change what happened."""
+        event = Event(len(self.events), self.clock.time(), kind, agent, data, time.time())
         self.events.append(event)
-        if self.show and (line := self.line(event)):
-            self.show(line)
+        for subscriber in self.subscribers[:]:
+            try:
+                subscriber(event)
+            except Exception as error:
+                self.subscribers.remove(subscriber)
+                warnings.warn(f"no more is shown of this run: {describe(error)}", stacklevel=2)
 
 
-def one_line(value: object, limit: int = 60) -> str:
-    """Return text safe to print on one line: printable, cut to this many columns with "…"."""
-    text = "".join(c if c.isprintable() else " " for c in str(value)[: limit + 1])
-    ends = list(itertools.accumulate(1 + (east_asian_width(c) in "WF") for c in text))
-    return text if not ends or ends[-1] <= limit else text[: sum(e < limit for e in ends)] + "…"
-
-
-def describe(error: BaseException) -> str:
-    """Return an error's type and text, also of one whose text can't be made."""
-    try:
-        return f"{type(error).__name__}: {error}".rstrip(": ")
-    except Exception:
-        return type(error).__name__
-
-
-def call_line(tool: str, given: Any, result: object) -> str:
-    """Return a tool call and its result in words; a message that was sent reads as one."""
-    fields = given if isinstance(given, dict) else {"input": given}
-    names, words, fate = fields.get("recipient_ids"), fields.get("content"), str(result)
-    if tool == "send_message" and isinstance(names, list) and fate.startswith("delivered to "):
-        _, _, missed = fate.partition("; ")
-        words = f"{one_line(words, 30)} · {missed}" if missed else words
-        return f"→ {', '.join(map(str, names))}: {words}"
-    arguments = ", ".join(f"{name}={value!r}" for name, value in fields.items())
-    return f"{one_line(tool, 30)}({one_line(arguments, 40)}) → {fate}"
-
-
-def trace_line(event: Event) -> str | None:
-    """Return the line of at most 95 columns that people read for this event, or None."""
-    data, line = event.data, ""
-    if event.kind == "tool_result":
-        line = call_line(data["tool"], data["input"], data["text"])
-    elif event.kind == "message_received":
-        line = f"← {data['message'].sender}: {data['message'].content}"
-    elif event.kind == "agent_ended" and data["status"] not in ("done", "killed", "dismissed"):
-        line = f"ended: {data['status']} {data['reason']}".rstrip()
-    return one_line(f"  [{event.agent}] {line}", 95) if line else None
-
-
-def tool_summary(events: Iterable[Event]) -> str:
-    """Return one line per agent that counts its tool calls (notebook 03)."""
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for event in events:
-        if event.kind == "tool_call":
-            counts[event.agent][one_line(event.data["tool"])] += 1
-    return "\n".join(
-        f"  {agent}: " + ", ".join(f"{n}×{tool}" for tool, n in counts[agent].most_common())
-        for agent in sorted(counts)
-    )
+def show_line(show: Show, line: Line, event: Event) -> None:
+    """Show an event as a line, if people have to read of it."""
+    if text := line(event):
+        show(text)
 
 
 def refusal(boxes: dict[str, Mailbox], message: Message) -> str | None:
@@ -165,23 +130,27 @@ class Hub:
         line: Line = trace_line,
     ):
         self.clock = clock or Clock()
-        self.log = Log(self.clock, show, line)
+        self.log = Log(self.clock)
+        if show:
+            self.log.subscribers.append(partial(show_line, show, line))
         self.boxes: dict[str, Mailbox] = {}
         self.living: dict[str, Mailbox] = {}
         self.dead_letters: list[tuple[Message, str]] = []
-        self._numbers: dict[str, itertools.count[int]] = defaultdict(lambda: itertools.count(1))
+        self._numbers: Counter[str] = Counter()
 
     def register(self, name: str, starter: str | None = None) -> None:
         """Open a mailbox. ValueError: the name is malformed, reserved or in use."""
-        if not NAME.fullmatch(name) or name in RESERVED or self.alive(name):
+        if not NAME.fullmatch(name) or name.lower() in RESERVED or self.alive(name):
             raise ValueError(f"{name!r} can't name an agent: malformed, reserved or in use")
         self.boxes[name] = self.living[name] = Mailbox(starter)
         self.log.record("agent_started", name, starter=starter)
 
     def new_name(self, prefix: str = "helper") -> str:
         """Return a name that was never used: helper1, helper2, …"""
-        names = (f"{prefix}{number}" for number in self._numbers[prefix])
-        return next(name for name in names if name not in self.boxes)
+        while True:
+            self._numbers[prefix] += 1
+            if (name := f"{prefix}{self._numbers[prefix]}") not in self.boxes:
+                return name
 
     def alive(self, name: str) -> bool:
         return name in self.boxes and self.boxes[name].alive
@@ -202,6 +171,11 @@ class Hub:
         box.wake()
         self.log.record("message_sent", message.sender, message=message)
         return "delivered"
+
+    def notify(self, name: str | None, text: str) -> None:
+        """Tell an agent, if it is alive, in the name of the hub."""
+        if name and self.alive(name):
+            self.deliver(Message("hub", name, text))
 
     def bury(self, message: Message, reason: str) -> None:
         """Keep a message that nobody will read, with the reason."""
@@ -255,12 +229,13 @@ def end_agent(hub: Hub, name: str, status: str, reason: str = "") -> None:
     unread, box.unconfirmed, box.inbox = box.unconfirmed + box.inbox, [], []
     for message in unread:
         hub.bury(message, f"{name} ended ({status}) before reading it")
-        if hub.alive(message.sender) and status != "dismissed":
-            notice = f"{name} ended ({status}) before reading: {one_line(message.content)}"
-            hub.deliver(Message("hub", message.sender, notice))
-    if box.starter and hub.alive(box.starter) and status not in ("killed", "dismissed"):
-        parts = [f"{name} ended: {status}.", reason, box.text]
-        hub.deliver(Message("hub", box.starter, " ".join(part for part in parts if part)))
+        if status != "dismissed":
+            words = quoted(one_line(message.content))
+            hub.notify(message.sender, f"{name} ended ({status}) before reading: {words}")
+    if status not in ("killed", "dismissed"):
+        parts = [f"{name} ended: {status}.", one_line(reason, 500)]
+        parts += [f"Its last words: {quoted(box.text)}"] if box.text else []
+        hub.notify(box.starter, " ".join(filter(None, parts)))
     waiting = next(iter(hub.living.values()), None)
     if waiting and not any_at_work(hub):
         waiting.wake()  # nobody can send any more: let the first of them decide

@@ -1,20 +1,22 @@
 """A lead that starts its helpers itself. Notebook 04 builds it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from anthropic import AsyncAnthropic
 from pydantic import Field
 
+from .agent import Client
 from .hub import Clock, Hub
 from .team import Crew, crew
 from .tools import Arguments, NoArguments, Tool, messaging_tools
+from .trace import quoted
 
 LEAD_SYSTEM = "You are lead. You can start helpers, and you answer for what they do."
 HELPER_SYSTEM = "You are {name}, a helper. Report to lead."
+STEPS = ("model_call", "tool_call", "tool_result")
 
 
 class CreateSubagents(Arguments):
@@ -51,52 +53,56 @@ class Subagents:
 
     team: Crew
     lead: str
-    settings: dict[str, Any]
+    settings: Mapping[str, Any]
     tools_of: Callable[[Hub, str], list[Tool]]
-    max_alive: int
+    max_alive: int = 10
+    max_started: int = 100
     names: list[str] = field(default_factory=list)
 
     def alive(self) -> list[str]:
         return [name for name in self.names if self.team.hub.alive(name)]
 
     async def create(self, arguments: CreateSubagents) -> str:
-        """Start one helper per instruction and return at once. ValueError: too many alive."""
+        """Start one helper per instruction and return at once. ValueError: too many."""
         hub, instructions = self.team.hub, arguments.per_subagent_instructions
         if len(self.alive()) + len(instructions) > self.max_alive:
             raise ValueError(f"{self.max_alive} helpers may live at once, {len(self.alive())} do")
-        spawned: list[str] = []
+        if len(self.names) + len(instructions) > self.max_started:
+            raise ValueError(f"{self.max_started} helpers may be started, {len(self.names)} were")
         for instruction in instructions:
             name = hub.new_name()
             task = f"{arguments.base_instruction}\n\n{instruction}".strip()
             own = {"system": HELPER_SYSTEM.format(name=name), "tools": self.tools_of(hub, name)}
-            self.team.start(name, self.lead, task=task, **own, **self.settings)
+            self.team.start(name, self.lead, task=task, **{**own, **self.settings})
             self.names.append(name)
-            spawned.append(name)
-        return f"spawned: {', '.join(spawned)}"
+        return f"spawned: {', '.join(self.names[-len(instructions) :])}"
 
     async def status(self, arguments: NoArguments) -> str:
         boxes = self.team.hub.boxes
         return "\n".join(f"{name}: {boxes[name].status}" for name in self.names) or "(none)"
 
     async def kill(self, arguments: KillSubagents, deadline: float = 2.0) -> str:
-        """End helpers for good and wait until their tasks are over, or say which are not."""
-        asked, alive = dict.fromkeys(arguments.subagent_ids), self.alive()
-        ended = [name for name in asked if name in alive]
+        """End helpers for good and wait until their tasks are over; return each one's fate."""
+        hub, alive = self.team.hub, self.alive()
+        fates = dict.fromkeys(arguments.subagent_ids, "not an active helper of yours")
+        ended = [name for name in fates if name in alive]
         if not ended:
-            return (
-                f"none of them is an active helper of yours; active: {', '.join(alive) or 'none'}"
-            )
+            return f"none is an active helper of yours; active: {', '.join(alive) or 'none'}"
         tasks = self.team.stop(ended, "killed")
         with suppress(TimeoutError):
-            async with self.team.hub.clock.timeout(deadline):
+            async with hub.clock.timeout(deadline):
                 await asyncio.wait(tasks)
-        notes = [f"{name} (not active)" for name in asked if name not in ended]
-        notes += [
-            f"{n} (still stopping)" for n, t in zip(ended, tasks, strict=True) if not t.done()
-        ]
-        words = {name: self.team.hub.boxes[name].text for name in ended}
-        notes += [f"{name} had said: {text}" for name, text in words.items() if text]
-        return "; ".join([f"cancelled: {', '.join(ended)}", *notes])
+        for name, task in zip(ended, tasks, strict=True):
+            said = f"; it had said: {quoted(text)}" if (text := hub.boxes[name].text) else ""
+            busy = "; what its tool was doing may still be done" if calling(hub, name) else ""
+            fates[name] = ("cancelled" if task.done() else "still stopping") + busy + said
+        return "\n".join(f"{name}: {fate}" for name, fate in fates.items())
+
+
+def calling(hub: Hub, name: str) -> bool:
+    """Return whether an agent's last step was a call of a tool that acted or took time."""
+    last = next(e for e in reversed(hub.log.events) if e.agent == name and e.kind in STEPS)
+    return last.kind == "tool_call" and last.data["tool"] != "wait_for_message"
 
 
 def subagent_tools(helpers: Subagents) -> list[Tool]:
@@ -127,19 +133,25 @@ def subagent_tools(helpers: Subagents) -> list[Tool]:
 
 
 async def run_lead(
-    client: AsyncAnthropic,
+    client: Client,
     hub: Hub,
     task: str,
     *,
-    model: str,
     tools_of: Callable[[Hub, str], list[Tool]] = helper_tools,
+    tools: Sequence[Tool] = (),
     max_alive: int = 10,
+    max_started: int = 100,
+    helper: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> str:
-    """Run a lead that starts helpers as it sees fit; return its answer (notebook 04)."""
-    shared = {"model": model, **settings}
+    """Run a lead that starts helpers as it sees fit; return its answer (notebook 04).
+
+    The settings are for all, `tools` for the lead, `tools_of` and `helper` (settings) for helpers.
+    """
     async with crew(client, hub) as team:
-        helpers = Subagents(team, "lead", shared, tools_of, max_alive)
-        tools = [*subagent_tools(helpers), *messaging_tools(hub, "lead")]
-        team.start("lead", system=LEAD_SYSTEM, task=task, tools=tools, **shared)
+        shared = {key: value for key, value in settings.items() if key != "system"}
+        bounds = max_alive, max_started
+        helpers = Subagents(team, "lead", shared | dict(helper or {}), tools_of, *bounds)
+        own = [*subagent_tools(helpers), *messaging_tools(hub, "lead"), *tools]
+        team.start("lead", task=task, tools=own, **{"system": LEAD_SYSTEM} | settings)
         return await team.answer("lead")

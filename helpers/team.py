@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from anthropic import APIError, AsyncAnthropic
-
-from .agent import run_agent, task_group
+from .agent import Client, run_agent, task_group
 from .hub import Hub, end_agent
+from .tools import Tool, is_program_error, messaging_tools
+from .trace import describe
 
 TEAM_SYSTEM = "You are {name}, one of {count} agents who work together. The others are: {peers}."
 
@@ -26,7 +26,7 @@ class Member:
 class Crew:
     """The agents of one run, each a task of the same group (notebook 03)."""
 
-    client: AsyncAnthropic
+    client: Client
     hub: Hub
     group: asyncio.TaskGroup
     tasks: dict[str, asyncio.Task[str]] = field(default_factory=dict)
@@ -46,18 +46,19 @@ class Crew:
     async def _work(self, name: str, starter: str | None, settings: dict[str, Any]) -> str:
         try:
             return await run_agent(self.client, self.hub, name, **settings)
-        except APIError:
-            if starter is None:
-                raise
-            return ""  # its starter has been told; the others go on
+        except Exception as error:
+            end_agent(self.hub, name, "crashed", describe(error))  # unless it has
+            if starter and not is_program_error(error):
+                return ""  # its starter has been told; the others go on
+            self.stop(list(self.tasks), "killed")  # in the order of their start
+            raise
 
     async def answer(self, name: str) -> str:
         """Return an agent's last text once it is over; an interrupt meanwhile reaches all at once.
 
         Awaiting its task would let the interrupt reach it alone, and its end would wake others.
         """
-        await asyncio.wait([self.tasks[name]])
-        return self.tasks[name].result()
+        return await asyncio.shield(self.tasks[name])
 
     def stop(self, names: Sequence[str], status: str) -> list[asyncio.Task[str]]:
         """Give those still alive their final status and cancel their tasks; return the tasks."""
@@ -74,11 +75,11 @@ async def heartbeat() -> None:
 
 
 @asynccontextmanager
-async def crew(client: AsyncAnthropic, hub: Hub) -> AsyncIterator[Crew]:
+async def crew(client: Client, hub: Hub) -> AsyncIterator[Crew]:
     """Open a crew. Leaving it dismisses who is still at work; after an error they are killed."""
     async with task_group() as group:
-        team, beat = Crew(client, hub, group), group.create_task(heartbeat())
-        how = "killed"
+        team, how = Crew(client, hub, group), "killed"
+        beat = group.create_task(heartbeat())
         try:
             yield team
             how = "dismissed"
@@ -88,15 +89,26 @@ async def crew(client: AsyncAnthropic, hub: Hub) -> AsyncIterator[Crew]:
 
 
 async def run_team(
-    client: AsyncAnthropic, hub: Hub, members: Sequence[Member], *, model: str, **settings: Any
+    client: Client,
+    hub: Hub,
+    members: Sequence[Member],
+    *,
+    tools: Sequence[Tool] = (),
+    **settings: Any,
 ) -> str:
-    """Run all members side by side; return the answer of the first, the lead (notebook 03)."""
+    """Run all members side by side; return the answer of the first, the lead (notebook 03).
+
+    Each has the messaging tools, and these. ValueError: there is no member.
+    """
     names = [member.name for member in members]
+    if not names:
+        raise ValueError("a team needs a member: the first one leads")
     async with crew(client, hub) as team:
         for member in members:
             peers = ", ".join(name for name in names if name != member.name)
             system = TEAM_SYSTEM.format(name=member.name, count=len(names), peers=peers)
             starter = names[0] if member is not members[0] else None
-            shared = {"model": model, "system": system, "task": member.task, **settings}
-            team.start(member.name, starter, **shared)
+            own = [*messaging_tools(hub, member.name), *tools]
+            given = {"system": system, "task": member.task, "tools": own}
+            team.start(member.name, starter, **given | settings)
         return await team.answer(names[0])

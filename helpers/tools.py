@@ -2,17 +2,23 @@
 
 import asyncio
 import functools
+import inspect
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from anthropic import AnthropicError, APIError
-from anthropic.types import ToolParam, ToolResultBlockParam
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import to_jsonable_python
 
 from .hub import Hub, Message, wait_for_mail
+from .trace import describe
+
+MAX_RESULT = 50_000  # characters of a tool's text; each later turn carries them
+Block = dict[str, Any]  # a part of a message, as the API takes it
 
 
 class Arguments(BaseModel):
@@ -42,14 +48,14 @@ class Tool:
     name: str
     description: str
     arguments: type[Arguments]
-    handler: Callable[[Any], Awaitable[object]]
+    handler: Callable[[Any], object]  # async or plain
     acts: bool = False  # changes the world: not run in an agent's last turn
     waits: bool = False  # blocks on others: run after the other calls of its turn
 
-    def param(self) -> ToolParam:
+    def param(self) -> Block:
         """Return the tool as the Messages API takes it."""
-        schema = input_schema(self.arguments)
-        return ToolParam(name=self.name, description=self.description, input_schema=schema)
+        about = {"name": self.name, "description": self.description}
+        return about | {"input_schema": input_schema(self.arguments)}
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class ToolCall:
 
 
 class ProgramError(AnthropicError):
-    """A mistake in the program, for the person: `call_tool` lets it through to the cell."""
+    """A mistake in the program, for the person: no agent is told, the cell is."""
 
 
 def is_program_error(error: BaseException) -> bool:
@@ -70,19 +76,25 @@ def is_program_error(error: BaseException) -> bool:
     return isinstance(error, AnthropicError) and not isinstance(error, APIError)
 
 
-def encodable(value: Any) -> Any:
-    """Return data with each text in it made valid UTF-8: half a character can't be sent again."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {encodable(key): encodable(part) for key, part in value.items()}
-    return [encodable(part) for part in value] if isinstance(value, list) else value
+TAG = re.compile(r"<\s*/?\s*agent-message")
+LOOKALIKES = str.maketrans("‹〈⟨‐‑‒–—−аеѕтмпɡ", "<<<------aestmng")
 
 
 def neutralise(text: str) -> str:
-    """Return the text as valid UTF-8, every agent-message tag in it made harmless."""
+    """Return the text as valid UTF-8, each agent-message tag in it broken, look-alikes too."""
     text = text.encode("utf-8", "replace").decode()  # half a character can't be sent
-    return re.sub(r"<(?=\s*/?\s*agent-message)", "&lt;", text, flags=re.IGNORECASE)
+    if not re.search("[<＜﹤‹〈⟨]", text):
+        return text
+    plain, places = "", []
+    for place, character in enumerate(text):
+        if unicodedata.category(character) != "Cf":  # what nobody sees
+            seen = unicodedata.normalize("NFKC", character).translate(LOOKALIKES).lower()
+            plain += seen
+            places += [place] * len(seen)
+    starts = [places[tag.start()] for tag in TAG.finditer(plain)]
+    for place in reversed(starts):
+        text = f"{text[:place]}&lt;{text[place + 1 :]}"
+    return text
 
 
 def render(mail: Iterable[Message]) -> str:
@@ -95,58 +107,69 @@ def render(mail: Iterable[Message]) -> str:
 
 
 def as_text(result: object) -> str:
-    """Return what a handler gave back as text, with no agent-message tag left in it."""
-    text = result if isinstance(result, str) else json.dumps(result, default=str)
-    return neutralise(text) if text.strip() else "(empty)"
+    """Return a result as text of bounded length, no agent-message tag left. TypeError: bytes."""
+    if isinstance(result, bytes | bytearray):
+        raise TypeError("a result can't be bytes: return text, or blocks such as an image")
+    if not isinstance(result, str):
+        jsonable = functools.partial(to_jsonable_python, fallback=str)
+        text = json.dumps(result, ensure_ascii=False, allow_nan=False, default=jsonable)
+        result = "" if result is None else text
+    if len(result) > MAX_RESULT:
+        result = f"{result[:MAX_RESULT]}… (cut, {len(result):,} characters in all)"
+    return neutralise(result) if result.strip() else "(empty)"
 
 
-def tool_result(call: ToolCall, text: str, is_error: bool = False) -> ToolResultBlockParam:
-    """Return the block that answers a call."""
-    block = ToolResultBlockParam(type="tool_result", tool_use_id=call.id, content=text)
-    if is_error:
-        block["is_error"] = True
-    return block
+def is_block(part: object) -> bool:
+    return isinstance(part, dict) and part.get("type") in ("text", "image", "document")
+
+
+def tool_result(call: ToolCall, result: object, is_error: bool = False) -> Block:
+    """Return the block that answers a call: content blocks as they are, all else as text."""
+    content: str | list[Block] = ""
+    if isinstance(result, list) and result and all(map(is_block, result)):
+        content = [b | {"text": as_text(b["text"])} if "text" in b else b for b in result]
+    answer = {"type": "tool_result", "tool_use_id": call.id, "is_error": is_error}
+    return answer | {"content": content or as_text(result)}
 
 
 def explain(error: ValidationError) -> str:
     """Return what is wrong with a call's arguments, one problem per field."""
-    problems = (
+    return "; ".join(
         f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {problem['msg']}"
         for problem in error.errors(include_url=False)
     )
-    return "; ".join(problems)
 
 
 def by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
     """Return tools by their names. ValueError: a name is used twice."""
     found: dict[str, Tool] = {}
     for tool in tools:
-        if tool.name in found:
+        if found.setdefault(tool.name, tool) is not tool:
             raise ValueError(f"two tools are called {tool.name!r}")
-        found[tool.name] = tool
     return found
 
 
-async def call_tool(tools: Mapping[str, Tool], call: ToolCall) -> ToolResultBlockParam:
+async def call_tool(tools: Mapping[str, Tool], call: ToolCall) -> Block:
     """Run one call; return its result block, an error if it failed. ProgramError: our own bug."""
     tool = tools.get(call.name)
     if tool is None:
         names = ", ".join(tools) or "none"
-        return tool_result(call, f"unknown tool {as_text(call.name)}; you have: {names}", True)
+        return tool_result(call, f"unknown tool {call.name or '(empty)'}; you have: {names}", True)
     try:
         arguments = tool.arguments.model_validate(call.input)
     except ValidationError as error:
-        return tool_result(call, as_text(f"bad arguments: {explain(error)}"), True)
+        return tool_result(call, f"bad arguments: {explain(error)}", True)
     try:
-        return tool_result(call, as_text(await tool.handler(arguments)))
-    except asyncio.CancelledError:
-        if cast(asyncio.Task[Any], asyncio.current_task()).cancelling():
-            raise  # somebody stops the agent
-        return tool_result(call, "CancelledError: what the tool waited for was cancelled", True)
-    except Exception as error:
-        if is_program_error(error):
-            raise  # a mistake in the program is for the person, not for the model
-        return tool_result(call, as_text(f"{type(error).__name__}: {error}"), True)
+        result = tool.handler(arguments)
+        return tool_result(call, await result if inspect.isawaitable(result) else result)
+    except (Exception, SystemExit, GeneratorExit, asyncio.CancelledError) as error:
+        task = asyncio.current_task()
+        stopped = isinstance(error, asyncio.CancelledError) and task and task.cancelling()
+        if stopped or is_program_error(error):
+            raise
+        cancelled = isinstance(error, asyncio.CancelledError)
+        why = "what the tool waited for was cancelled" if cancelled else describe(error)
+        return tool_result(call, why, True)
 
 
 def messaging_tools(hub: Hub, name: str, deadline: float = 60.0) -> list[Tool]:

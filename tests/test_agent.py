@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, cast
 
 import anthropic
@@ -10,7 +11,8 @@ from anthropic.types import MessageParam
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.agent import EndAgent, Go, Step, at_most, run_agent
+from helpers.agent import run_agent
+from helpers.hooks import EndAgent, Go, Step, at_most
 from helpers.hub import Hub, end_agent
 from helpers.replies.replay import ReplayError
 from helpers.replies.scripted import Answer, Blocks, Canned, Failure, scripted
@@ -334,7 +336,7 @@ def test_a_turn_cut_off_in_a_call_does_not_run_it() -> None:
 
 def test_a_reply_without_a_stop_reason_has_a_status_of_its_own() -> None:
     async def hook(step: Step, go: Go) -> Any:
-        return (await go()).model_copy(update={"stop_reason": None})
+        return replace(await go(), stop_reason="no_stop_reason")
 
     outcome = solo("So far.", hook=hook)
     assert outcome.text == "So far."
@@ -348,9 +350,16 @@ def test_a_pause_is_sent_back_and_the_turn_goes_on() -> None:
     assert outcome.status == "done"
 
 
-def test_a_call_beside_a_pause_is_answered() -> None:
-    outcome = solo(Canned([{"look": {}}], "pause_turn"), "Done.", tools=[returning("look", "seen")])
-    assert outcome.results()[0]["content"] == "seen"
+@pytest.mark.parametrize("reason", ["pause_turn", "end_turn"])
+def test_a_call_in_a_reply_that_is_no_tool_use_is_answered_and_not_run(reason: str) -> None:
+    ran: list[Any] = []
+    look = Tool("look", "Look.", NoArguments, lambda _: ran.append(1))
+    reply = Canned([{"text": "Hm."}, {"look": {}}], reason)
+    outcome = solo(reply, "Done.", tools=[look], mail=["Hi."])
+    assert ran == []
+    (answer,) = outcome.requests[1]["messages"][2]["content"]
+    assert answer["is_error"]
+    assert "not run" in words(answer["content"])
 
 
 def test_tool_use_without_a_call_ends_the_turn() -> None:
@@ -359,10 +368,13 @@ def test_tool_use_without_a_call_ends_the_turn() -> None:
     assert outcome.status == "done"
 
 
-def test_an_empty_reply_keeps_the_last_text() -> None:
-    outcome = solo([{"text": "Here it is."}, SEND], Canned([], "end_turn"))
-    assert outcome.text == "Here it is."
-    assert outcome.status == "done"
+def test_only_the_closing_turn_answers_and_one_without_words_is_asked_for_some_once() -> None:
+    first = [{"text": "I will look into the file first."}, SEND]
+    outcome = solo(first, Canned([], "end_turn"), "It was paid.")
+    assert outcome.text == "It was paid."
+    assert "in words" in outcome.requests[2]["messages"][-1]["content"]
+    silent = solo(first, Canned([], "end_turn"), Canned([], "end_turn"), "never asked")
+    assert (silent.text, silent.status, len(silent.requests)) == ("", "done", 3)
 
 
 def test_the_prefix_is_stable_and_cached() -> None:
@@ -380,7 +392,9 @@ def test_an_agent_that_runs_out_of_turns_says_so() -> None:
     assert len(outcome.requests) == 2
     assert outcome.status == "out_of_turns"
     assert outcome.text == "Nearly."
-    assert "ended: out_of_turns. Nearly." in contents(outcome.hub.drain("peer"))[-1]
+    assert (
+        'ended: out_of_turns. Its last words: "Nearly."' in contents(outcome.hub.drain("peer"))[-1]
+    )
 
 
 def test_a_crash_is_shown_and_told_to_the_starter_once() -> None:
@@ -395,7 +409,9 @@ def test_a_crash_is_shown_and_told_to_the_starter_once() -> None:
 
 def test_the_last_text_of_an_agent_travels_with_the_notice_of_its_end() -> None:
     outcome = solo("The answer is 42.", starter="peer")
-    assert contents(outcome.hub.drain("peer")) == ["solo ended: done. The answer is 42."]
+    assert contents(outcome.hub.drain("peer")) == [
+        'solo ended: done. Its last words: "The answer is 42."'
+    ]
 
 
 def test_a_cancelled_agent_is_killed_wherever_it_was() -> None:
@@ -696,12 +712,6 @@ def test_half_a_surrogate_pair_in_arguments_breaks_nothing(key: str) -> None:
 
 def test_half_a_surrogate_pair_in_a_result_breaks_nothing() -> None:
     assert solo([{"read": {}}], "Done.", tools=[returning("read", "\udcff")]).error is None
-
-
-def test_calls_beside_the_end_of_a_turn_are_run_and_answered() -> None:
-    outcome = solo(Canned([{"look": {}}], "end_turn"), "Done.", tools=[returning("look", "seen")])
-    assert outcome.results()[0]["content"] == "seen"
-    assert outcome.text == "Done."
 
 
 def test_an_act_refused_in_the_last_turn_is_logged_as_an_error() -> None:

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.agent import EndAgent, Step
 from helpers.billing.orchestrator import run_case
 from helpers.billing.refund import Case, Mandate
 from helpers.budget import PRICES, Budget, Spent, cost, spending, spending_lines, worst_case
+from helpers.hooks import EndAgent, Step
 from helpers.hub import Event, Hub
 from helpers.replies.scripted import Answer, Canned, Failure, scripted
 
@@ -37,7 +37,7 @@ def request(model: str = MODEL, tokens: int = 2048, text: str = "Begin.") -> dic
 
 
 def step(agent: str = "solo", turn: int = 1, **fields: Any) -> Step:
-    return Step(agent, turn, "model_call", MODEL, request(**fields))
+    return Step(agent, turn, "model_call", MODEL, request(**fields), Hub(show=None))
 
 
 def usage(tokens_in: int, tokens_out: int, written: int = 0, read: int = 0) -> SimpleNamespace:
@@ -107,7 +107,7 @@ def test_two_calls_at_once_may_not_spend_the_same_dollars() -> None:
     first, second = run(scenario())
     assert first.model == MODEL
     assert isinstance(second, EndAgent)
-    assert second.status == "over_budget"
+    assert str(second) == "over_budget"
 
 
 def test_a_model_without_a_price_may_not_run() -> None:
@@ -283,7 +283,8 @@ def test_the_limit_is_passed_by_no_more_than_the_calls_in_flight_overran(
 
     async def agent(name: str, model: str, calls: list[Plan]) -> None:
         for turn, plan in enumerate(calls, 1):
-            what = Step(name, turn, "model_call", model, request(model, plan.tokens))
+            asked = request(model, plan.tokens)
+            what = Step(name, turn, "model_call", model, asked, Hub(show=None))
             worst = worst_case(what.detail)
             used = worst * plan.share
 
@@ -344,7 +345,9 @@ def test_a_call_that_fits_to_the_cent_runs_and_an_act_at_the_limit_does_not() ->
     run(exact.hook(step(), reply))
     used_up = Budget(0.5, spent=0.5)
     with pytest.raises(EndAgent):
-        run(used_up.hook(Step("solo", 1, "tool_call", "pay", {"acts": True}), reply))
+        run(
+            used_up.hook(Step("solo", 1, "tool_call", "pay", {"acts": True}, Hub(show=None)), reply)
+        )
 
 
 def reply_event(model: str) -> Event:

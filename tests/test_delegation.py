@@ -9,8 +9,9 @@ from typing import Any, cast
 import pytest
 from pydantic import BaseModel
 
-from helpers.agent import EndAgent, Go, Step, run_agent
+from helpers.agent import run_agent
 from helpers.delegation import MODELS, Delegation, Role, task_tool, work_and_answer
+from helpers.hooks import EndAgent, Go, Step
 from helpers.hub import Hub
 from helpers.replies.replay import ReplayError
 from helpers.replies.scripted import Answer, Canned, Failure, Script, scripted

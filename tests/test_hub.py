@@ -10,18 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from helpers.hub import (
-    Clock,
-    Event,
-    Hub,
-    Message,
-    end_agent,
-    one_line,
-    tool_summary,
-    trace_line,
-    wait_for_mail,
-)
+from helpers.hub import Clock, Event, Hub, Message, end_agent, wait_for_mail
 from helpers.replies.stepping import VirtualClock
+from helpers.trace import one_line, trace_line
+from helpers.views import tool_summary
 
 from .support import contents, ended, quiet_hub, run, settle, ticking
 

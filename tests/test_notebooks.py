@@ -226,7 +226,7 @@ def test_the_command_tells_a_notebook_that_fails_and_writes_one_that_runs(
 def test_the_command_writes_a_helper_into_its_home_cell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = saved(tmp_path / "home.ipynb", "# helpers/hub.py\ndef one_line(value): ...")
+    path = saved(tmp_path / "home.ipynb", "# helpers/trace.py\ndef one_line(value): ...")
     assert command(monkeypatch, "sync", path) == 0
     assert '"""Return text safe to print' in code_cells(read(path))[0].source
 
@@ -290,5 +290,5 @@ def test_sizes_count_every_line_of_helpers_and_of_library_code_in_lessons(
     every = sum(len(path.read_text("utf-8").splitlines()) for path in HELPERS.rglob("*.py"))
     assert sum(int(count.replace(",", "")) for count, _ in counts) == every
     flow, folded = re.findall(r"^ +(\d+) +(\d+)  01_message_hub$", printed, re.MULTILINE)[0]
-    hub = len((HELPERS / "hub.py").read_text("utf-8").splitlines())
-    assert 0 < int(flow) < int(folded) <= hub
+    built = [(HELPERS / name).read_text("utf-8") for name in ("trace.py", "hub.py")]
+    assert 0 < int(flow) < int(folded) <= len("".join(built).splitlines())

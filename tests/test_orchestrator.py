@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from anthropic import APIStatusError
 
-from helpers.agent import EndAgent, Go, Step
 from helpers.billing.checks import permissions, report, task_table, verify, work_line
 from helpers.billing.files import file_tools, folder_hash
 from helpers.billing.gateway import debts
@@ -18,6 +17,7 @@ from helpers.billing.orchestrator import Outcome, case_task, case_tools, run_cas
 from helpers.billing.refund import Approval, Case, Ledger, Mandate
 from helpers.billing.roles import ORCHESTRATOR, ROLES, ComplianceVerdict, OrchestratorOutput
 from helpers.budget import spending, spending_lines
+from helpers.hooks import EndAgent, Go, Step
 from helpers.hub import Hub
 from helpers.replies.client import connect
 from helpers.replies.recording import Exchange, answer, speaker

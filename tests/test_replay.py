@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 import anthropic
 import pytest
 
-from helpers.hub import Event, Hub, trace_line
+from helpers.hub import Event, Hub
 from helpers.replies.client import MODES, Session, SettingError, connect
 from helpers.replies.recording import ClockStep, Exchange, RecordingError, load, save
 from helpers.replies.replay import Replay, ReplayError
 from helpers.spawn import helper_tools
 from helpers.team import Crew, crew
+from helpers.trace import trace_line
 
 from .support import run, settle
 

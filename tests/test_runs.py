@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from helpers.hub import Event, Hub, tool_summary
+from helpers.hub import Event, Hub
 from helpers.replies.client import Session, connect
 from helpers.replies.recording import FOLDER, Exchange, load
 from helpers.spawn import run_lead
 from helpers.team import Member, run_team
+from helpers.views import tool_summary
 
 from .support import run
 

@@ -8,13 +8,15 @@ import anthropic
 import httpx2
 import pytest
 
-from helpers.agent import Go, Step
-from helpers.hub import Hub, tool_summary, trace_line
+from helpers.hooks import Go, Step
+from helpers.hub import Hub
 from helpers.replies.replay import ReplayError
 from helpers.replies.scripted import Answer, Failure, Script, scripted
 from helpers.spawn import run_lead
 from helpers.team import Member, crew, run_team
 from helpers.tools import NoArguments, Tool, messaging_tools
+from helpers.trace import trace_line
+from helpers.views import tool_summary
 
 from .support import TAG, ended, in_turn, run, settle, tool, words
 
@@ -135,8 +137,8 @@ def test_the_end_of_a_helper_reaches_the_lead_with_its_last_words() -> None:
 
     answer, hub = team(script)
     everything = answer + words([e.data["message"].content for e in received(hub, "lead")])
-    assert "helper1 ended: done. helper1 is finished." in everything
-    assert "helper2 ended: done. helper2 is finished." in everything
+    assert "helper1 ended: done. Its last words:" in everything
+    assert "helper2 ended: done. Its last words:" in everything
 
 
 def received(hub: Hub, name: str) -> list[Any]:
@@ -349,7 +351,7 @@ def test_a_lead_starts_helpers_and_hears_their_last_words() -> None:
     assert answer == "Done."
     assert results(hub, "create_subagents") == ["spawned: helper1, helper2"]
     heard = [e.data["message"].content for e in received(hub, "lead")]
-    assert sorted(heard) == [f"helper{i} ended: done. Part done." for i in (1, 2)]
+    assert sorted(heard) == [f'helper{i} ended: done. Its last words: "Part done."' for i in (1, 2)]
     assert_ended_once(hub)
 
 
@@ -395,16 +397,22 @@ def test_helpers_started_at_different_times_are_all_listed_and_can_be_ended() ->
     assert before == "(none)"
     assert [line.split(":")[0] for line in after.splitlines()] == ["helper1", "helper2"]
     killed, again = results(hub, "kill_subagents")
-    assert killed == "cancelled: helper1, helper2"
-    assert again == "none of them is an active helper of yours; active: none"
+    assert killed == "helper1: cancelled\nhelper2: cancelled"
+    assert again == "none is an active helper of yours; active: none"
 
 
 def test_a_killed_helper_causes_no_notice_and_is_gone() -> None:
     kill = {"kill_subagents": {"subagent_ids": ["helper1", "helper1", "nobody", "lead"]}}
     _, hub = lead_run(lead_does([create(2)], [kill], [{"get_status": {}}], [kill]))
     killed, again = results(hub, "kill_subagents")
-    assert killed == "cancelled: helper1; nobody (not active); lead (not active)"
-    assert again == "none of them is an active helper of yours; active: helper2"
+    assert killed == "\n".join(
+        [
+            "helper1: cancelled",
+            "nobody: not an active helper of yours",
+            "lead: not an active helper of yours",
+        ]
+    )
+    assert again == "none is an active helper of yours; active: helper2"
     (status,) = results(hub, "get_status")
     assert status.startswith("helper1: killed\nhelper2: ")
     assert received(hub, "lead") == []
@@ -430,7 +438,9 @@ def test_a_helper_that_does_not_stop_is_reported_and_its_result_dropped() -> Non
     kill = {"kill_subagents": {"subagent_ids": ["helper1"]}}
     script = lead_does([create(1)], [WAIT], [kill], helper=[{"stubborn": {}}])
     _, hub = lead_run(script, tools_of=tools_of, hook=let_go)
-    assert results(hub, "kill_subagents") == ["cancelled: helper1; helper1 (still stopping)"]
+    assert results(hub, "kill_subagents") == [
+        "helper1: still stopping; what its tool was doing may still be done"
+    ]
     assert "late result" not in str(hub.log.events)
     assert hub.boxes["helper1"].status == "killed"
     assert_ended_once(hub)

@@ -7,8 +7,9 @@ from datetime import date
 from pathlib import Path
 
 from ..budget import spending
-from ..hub import Event, Hub, one_line
+from ..hub import Event, Hub
 from ..tools import Tool
+from ..trace import one_line
 from .gateway import DELAY, TODAY, WINDOW, debts, dollars
 from .orchestrator import Outcome
 from .refund import Case

@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import Field
 
-from ..hub import one_line
 from ..tools import Arguments, Tool
+from ..trace import one_line
 
 MAX_SIZE = 1_000_000  # characters; a larger file is not read
 MAX_LINE = 500  # characters of a line that are shown

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from anthropic import APIError, AsyncAnthropic, AuthenticationError, NotFoundError
+from anthropic import APIError, AuthenticationError, NotFoundError
 
-from ..agent import Go, Hook, Step, no_hook, run_agent
+from ..agent import Client, run_agent
 from ..budget import Budget
 from ..delegation import MODELS, Delegation, task_tool, work_and_answer
+from ..hooks import Hook, compose, no_hook
 from ..hub import Hub
 from ..tools import Tool, by_name
 from .gateway import TODAY, gateway_tool
@@ -31,7 +32,7 @@ def case_task(customer: str, words: str) -> str:
 
 
 def case_tools(
-    client: AsyncAnthropic, hub: Hub, case: Case, files: Sequence[Tool], settings: dict[str, Any]
+    client: Client, hub: Hub, case: Case, files: Sequence[Tool], settings: dict[str, Any]
 ) -> tuple[list[Tool], Delegation]:
     """Return the orchestrator's tools, and the delegation that holds those of its subagents."""
     toolbox = by_name([*files, gateway_tool(case.customer, case.charges)])
@@ -41,22 +42,22 @@ def case_tools(
 
 
 async def run_case(
-    client: AsyncAnthropic,
+    client: Client,
     hub: Hub,
     case: Case,
     task: str,
     files: Sequence[Tool],
     *,
-    max_turns: int = 20,
+    budget: Budget | None = None,
     hook: Hook = no_hook,
+    **settings: Any,
 ) -> Outcome:
-    """Let the orchestrator and its team work on a case; return how it ended (notebook 05)."""
-    budget = Budget(case.mandate.budget)
+    """Let the orchestrator and its team work on a case; return how it ended (notebook 05).
 
-    async def within_budget(step: Step, go: Go) -> Any:
-        return await hook(step, lambda: budget.hook(step, go))
-
-    settings: dict[str, Any] = {"max_turns": max_turns, "hook": within_budget}
+    The settings are those of `run_agent`, for all agents; without a budget the mandate's counts.
+    """
+    budget = budget or Budget(case.mandate.budget)
+    settings["hook"] = compose(hook, budget.hook)
     tools, _ = case_tools(client, hub, case, files, settings)
     hub.register("orchestrator")
     case.log = hub.log

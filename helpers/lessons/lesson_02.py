@@ -3,7 +3,8 @@
 import inspect
 from typing import Any
 
-from ..agent import Hook, run_agent
+from ..agent import run_agent
+from ..hooks import Hook
 from ..hub import Hub
 from ..replies.scripted import Blocks, scripted
 from ..tools import NoArguments, Tool, ToolCall, call_tool

@@ -71,7 +71,7 @@ async def connect(name: str, folder: Path = FOLDER) -> AsyncIterator[Session]:
 async def stoppable() -> AsyncIterator[None]:
     """Let the stop button take effect at once; show it, or an error, by the cell's line alone.
 
-    A crew has a heartbeat of its own; a lone agent and a case have this one.
+    Without a heartbeat an idle loop would see the stop button only at its next event.
     """
     beat = asyncio.create_task(heartbeat())
     try:

@@ -11,8 +11,9 @@ from typing import Any
 import anthropic
 import httpx2
 
-from ..hub import Clock, one_line
+from ..hub import Clock
 from ..tools import ProgramError
+from ..trace import one_line
 from .client import Session, client_over, stoppable
 from .recording import MODEL_INFO, Exchange, answer, speaker
 from .stepping import VirtualClock, run_clock

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from helpers.agent import Go, Hook, Step
+from helpers.hooks import Go, Hook, Step
 from helpers.tools import Arguments, NoArguments, Tool
 
 Diary = list[tuple[str, str]]
