@@ -1,79 +1,111 @@
-"""The timeline of a run: what is drawn, that it is safe to show, and that it stays in its box."""
+"""The timeline of a run: how it reads a log, its text form, and the forms a notebook is given."""
 
-import asyncio
-import re
+import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 
-from helpers.hub import Event, Hub, Message
-from helpers.replies.scripted import Blocks, scripted
-from helpers.team import Member, run_team
-from helpers.views.timeline import Picture, Timeline, timeline
-
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-def log(*rows: tuple[str, str, dict[str, Any]]) -> list[Event]:
-    return [Event(i, i / 2, kind, agent, data) for i, (kind, agent, data) in enumerate(rows)]
-
-
-def team_run(size: int) -> Timeline:
-    """A lead that greets everyone and is done; helpers answer it and wait."""
-    names = ["lead", *(f"helper{i}" for i in range(1, size))]
-
-    def script(agent: str, turn: int, request: dict[str, Any]) -> str | Blocks:
-        others = names[1:] if agent == "lead" else ["lead"]
-        if turn == 1:
-            return [{"send_message": {"recipient_ids": others, "content": "Hello."}}]
-        return "Bye." if agent == "lead" and turn == 4 else [{"wait_for_message": {}}]
-
-    async def run() -> Timeline:
-        async with scripted(script) as session:
-            hub = Hub(session.clock, show=None)
-            members = [Member(name, "Say hello.") for name in names]
-            await run_team(session.client, hub, members, model=session.model)
-        return timeline(hub.log.events, session.source)
-
-    return asyncio.run(run())
+from helpers.hub import Event, Message
+from helpers.views.timeline import Timeline, timeline
+from tests.pictures import (
+    DEAD,
+    RECEIVED,
+    REPLY,
+    SENT,
+    STARTED,
+    Row,
+    call,
+    ended,
+    log,
+    long_log,
+    result,
+    team_run,
+    words,
+)
 
 
-def elements(picture: Timeline, name: str) -> list[ElementTree.Element]:
-    return list(ElementTree.fromstring(picture._repr_svg_()).iter(SVG + name))
+def fates(picture: Timeline) -> list[tuple[int, int | None, bool]]:
+    return [(letter.sent, letter.received, letter.dead) for letter in picture.mail]
 
 
-def words(picture: Timeline) -> list[str]:
-    return [element.text or "" for element in elements(picture, "text")]
-
-
-LETTER = Message("lead", "helper1", "Hi.")
-Row = tuple[str, str, dict[str, Any]]
-STARTED: list[Row] = [("agent_started", "lead", {}), ("agent_started", "helper1", {})]
-SENT = ("message_sent", "lead", {"message": LETTER})
-RECEIVED = ("message_received", "helper1", {"message": LETTER})
-DEAD = ("message_dead", "helper1", {"message": LETTER, "reason": "ended"})
-REPLY: Row = ("model_reply", "helper1", {})
-
-
-@pytest.mark.parametrize("size", [3, 12, 30])
-def test_every_agent_has_a_lane_and_nothing_leaves_the_picture(size: int) -> None:
-    picture = team_run(size)
-    root = ElementTree.fromstring(picture._repr_svg_())
-    _, _, width, height = map(float, root.attrib["viewBox"].split())
-    assert [lane.name for lane in picture.lanes] == [
-        "lead",
-        *(f"helper{i}" for i in range(1, size)),
+def test_the_first_of_equal_messages_is_the_first_to_arrive_or_to_die() -> None:
+    picture = timeline(log(*STARTED, SENT, SENT, RECEIVED, REPLY, RECEIVED), "live")
+    assert fates(picture) == [(2, 4, False), (3, 6, False)]
+    assert fates(timeline(log(*STARTED, SENT, SENT, DEAD), "live")) == [
+        (2, None, True),
+        (3, None, False),
     ]
-    assert all(lane.name in words(picture) for lane in picture.lanes)
-    for each in root.iter():
-        x, y = (float(each.get(k, each.get("c" + k, "0"))) for k in "xy")
-        long = 6.7 * len(each.text or "") if each.get("font-family") == "monospace" else 0
-        assert 0 <= x <= width - float(each.get("width", "0") if each is not root else "0") - long
-        assert 0 <= y <= height - float(each.get("height", "0"))
-        for start in re.findall(r"[ML]([\d.]+) ([\d.]+)", each.get("d", "")):
-            assert 0 <= float(start[0]) <= width
-            assert 0 <= float(start[1]) <= height
+
+
+def test_of_equal_messages_only_the_unread_one_dies() -> None:
+    picture = timeline(log(*STARTED, SENT, RECEIVED, REPLY, SENT, DEAD, DEAD), "live")
+    assert fates(picture) == [(2, 3, False), (5, None, True), (7, None, True)]
+    assert repr(picture).count("helper1 ×") == 2
+    assert "2 never read" in repr(picture)
+
+
+def test_a_message_that_was_received_dies_when_no_answer_of_the_model_follows() -> None:
+    others: Row = ("model_reply", "lead", {})  # that of another agent is none
+    picture = timeline(log(*STARTED, SENT, SENT, RECEIVED, others, DEAD, DEAD), "live")
+    assert fates(picture) == [(2, 4, True), (3, None, True)]
+
+
+def test_messages_are_told_apart_by_sender_recipient_and_content() -> None:
+    letters = [Message("lead", "helper1", "a"), Message("lead", "helper1", "b")]
+    letters += [Message("helper1", "lead", "a"), Message("helper2", "helper1", "a")]
+    sent = [("message_sent", m.sender, {"message": m}) for m in letters]
+    equal = [Message(m.sender, m.recipient, m.content) for m in reversed(letters)]
+    received = [("message_received", m.recipient, {"message": m}) for m in equal]
+    assert fates(timeline(log(*STARTED, *sent, *received), "live")) == [
+        (2, 9, False),
+        (3, 8, False),
+        (4, 7, False),
+        (5, 6, False),
+    ]
+
+
+def test_a_call_lasts_to_its_result_or_to_the_end_of_its_agent() -> None:
+    rows = [call("lead", "look"), call("helper1", "sleep"), result("lead"), SENT]
+    lead, helper = timeline(log(*STARTED, *rows, ended("helper1", "killed")), "live").lanes
+    assert [(c.kind, c.start, c.end, c.cut) for (c,) in lead.groups] == [("tool", 2, 4, False)]
+    assert [(c.kind, c.start, c.end, c.cut) for (c,) in helper.groups] == [("sleep", 3, 6, True)]
+    assert (lead.lives, helper.lives) == ([(0, 6, "")], [(1, 6, "killed")])
+
+
+def test_calls_that_overlap_are_one_group() -> None:
+    rows = [call("lead", "sleep", "a"), call("lead", "look", "b"), result("lead", "b")]
+    rows += [call("lead", "look", "c"), result("lead", "a"), result("lead", "c")]
+    rows += [call("lead", "look", "d"), result("lead", "d")]
+    lane = timeline(log(*STARTED, *rows), "live").lanes[0]
+    spans = [[(c.start, c.end) for c in group] for group in lane.groups]
+    assert spans == [[(2, 6), (3, 4), (5, 7)], [(8, 9)]]
+
+
+def test_a_call_still_open_at_the_end_of_the_log_is_not_cut_off() -> None:
+    lane = timeline(log(*STARTED, call("lead", "look"), SENT), "live").lanes[0]
+    assert [(c.start, c.end, c.cut) for (c,) in lane.groups] == [(2, 3, False)]
+    assert lane.cut == ""
+
+
+def test_a_name_used_again_begins_anew() -> None:
+    again: Row = ("agent_started", "lead", {})
+    rows = [call("lead", "look", "a"), ended("lead", "killed"), again]
+    rows += [call("lead", "look", "b"), result("lead", "a"), result("lead", "b")]
+    lane = timeline(log(*STARTED, *rows), "live").lanes[0]
+    assert lane.lives == [(0, 3, "killed"), (4, 7, "")]
+    assert [(c.start, c.end, c.cut) for (c,) in lane.groups] == [(2, 3, True), (5, 7, False)]
+    assert lane.status == "killed, running"
+
+
+def test_a_log_that_is_torn_can_be_read() -> None:
+    strays = [RECEIVED, REPLY, call("nobody", "look"), ended("nobody")]
+    strays += [call("lead", "look", "a"), result("lead", "x")]
+    picture = timeline(log(*STARTED, *strays, ended("lead"), ended("lead", "again")), "live")
+    assert [lane.status for lane in picture.lanes] == ["done", "running"]
+    assert picture.mail == ()
+    assert [(c.start, c.end, c.cut) for (c,) in picture.lanes[0].groups] == [(6, 8, True)]
 
 
 @pytest.mark.parametrize("size", [3, 12, 30])
@@ -86,58 +118,38 @@ def test_the_text_form_stays_small_and_names_the_source(size: int) -> None:
     assert max(map(len, lines)) <= 100
 
 
-def test_two_runs_of_one_script_look_the_same() -> None:
-    first, second = team_run(3), team_run(3)
-    assert first._repr_svg_() == second._repr_svg_()
-    assert repr(first) == repr(second)
+def test_the_text_form_shows_lanes_and_who_wrote_to_whom() -> None:
+    letters = [Message("lead", name, "Hi.") for name in ("helper1", "helper2")]
+    sent = [("message_sent", "lead", {"message": letter}) for letter in letters]
+    dead = ("message_dead", "helper2", {"message": letters[1], "reason": "ended"})
+    rows = [("agent_started", "helper2", {}), call("lead", "look"), *sent, result("lead")]
+    rows += [("model_call", "helper1", {}), ended("lead"), dead, ended("helper1", "killed")]
+    assert repr(timeline(log(*STARTED, *rows), "live")).splitlines() == [
+        "replies: live (3 agents, 11 steps, 2 messages, 1 never read)",
+        "M model call  T tool call  w waiting  z sleeping  · between calls  ! end  × never read",
+        "step    0         10",
+        "lead    ···TTTT·!   done",
+        "helper1  ······MMM! killed (cut)",
+        "helper2   ········· running",
+        "    4  lead → helper1, helper2 ×",
+    ]
 
 
-def test_every_message_is_an_arrow() -> None:
-    picture = team_run(3)
-    received = [m for m in picture.mail if not m.dead]
-    legend = 2
-    assert len(elements(picture, "polygon")) == len(received) + legend
-    assert len(elements(picture, "circle")) == len(picture.mail) + legend + 1
-
-
-def test_a_message_ends_where_its_recipient_got_it() -> None:
-    picture = timeline(log(*STARTED, SENT, SENT, RECEIVED, REPLY, RECEIVED), "live")
-    assert [(m.sent, m.received) for m in picture.mail] == [(2, 4), (3, 6)]
-
-
-def test_of_equal_messages_only_the_unread_one_dies() -> None:
-    picture = timeline(log(*STARTED, SENT, RECEIVED, REPLY, SENT, DEAD, DEAD), "live")
-    assert [(m.sent, m.dead) for m in picture.mail] == [(2, False), (5, True), (7, True)]
-    assert repr(picture).count("helper1 ×") == 2
-    assert "2 never read" in repr(picture)
-
-
-def test_a_call_without_result_runs_to_the_end_of_its_agent_and_is_marked() -> None:
-    call = ("tool_call", "helper1", {"id": "a", "tool": "sleep"})
-    end = ("agent_ended", "helper1", {"status": "killed", "reason": ""})
-    picture = timeline(log(*STARTED, call, SENT, end), "live")
-    (sleep,) = picture.lanes[1].calls
-    assert (sleep.kind, sleep.start, sleep.end, sleep.cut) == ("sleep", 2, 4, True)
-    assert {"killed", "sleep cut off", "sleeping"} <= set(words(picture))
-    assert "killed (cut)" in repr(picture)
-
-
-def test_calls_side_by_side_share_the_lane() -> None:
-    calls = [("tool_call", "lead", {"id": name, "tool": name}) for name in ("sleep", "look")]
-    results = [("tool_result", "lead", {"id": name}) for name in ("look", "sleep")]
-    lane = timeline(log(*STARTED, *calls, *results), "live").lanes[0]
-    assert [(c.start, c.end, c.row, c.rows) for c in lane.calls] == [(2, 5, 0, 2), (3, 4, 1, 2)]
+def test_messages_share_a_line_when_they_were_sent_one_right_after_the_other() -> None:
+    lines = repr(timeline(log(*STARTED, SENT, SENT, RECEIVED, SENT), "live")).splitlines()
+    assert lines[-2:] == ["    2  lead → helper1, helper1", "    5  lead → helper1"]
+    letters = [{"message": Message("lead", f"helper{i}", "Hi."), "reason": ""} for i in range(5)]
+    sent = [("message_sent", "lead", letter) for letter in letters]
+    many = timeline(log(*STARTED, *sent, ("message_dead", "helper2", letters[2])), "live")
+    assert repr(many).splitlines()[-1] == "    2  lead → 5 agents, × 1"
 
 
 def test_names_and_statuses_are_escaped_cut_and_printable() -> None:
     name, status = "<script>&\x1b[31m" + "x" * 50, "\u202e<b>\x00" + "y" * 50
-    rows = log(("agent_started", name, {}), ("agent_ended", name, {"status": status}))
-    picture = timeline(rows, "<i>\n" + "z" * 80)
+    picture = timeline(log(("agent_started", name, {}), ended(name, status)), "<i>\n" + "z" * 80)
     shown = [*words(picture), *repr(picture).splitlines()]
     assert all(text.isprintable() for text in shown)
-    assert any(
-        text.startswith("<script>& [31mxx") and text.endswith("…") for text in words(picture)
-    )
+    assert any(text.startswith("<script>& [31mxx") and text.endswith("…") for text in shown)
     assert "<script>" not in picture._repr_svg_()
 
 
@@ -149,6 +161,27 @@ def test_seconds_are_shown_when_asked_for_and_called_virtual_when_they_are() -> 
     assert "virtual seconds: 0.5 at step 1" in repr(picture)
 
 
+def test_the_seconds_of_the_axis_begin_with_the_run() -> None:
+    events = [Event(e.step, e.time + 100, e.kind, e.agent, e.data) for e in log(*STARTED, SENT)]
+    picture = timeline(events, "live", seconds=True)
+    assert "0.5" in repr(picture)
+    assert "100" not in repr(picture)
+
+
+def test_seconds_stand_apart_and_an_early_pause_is_not_forgotten() -> None:
+    rows = log(*STARTED, *[SENT] * 38)
+    early = [Event(e.step, min(e.step, 3) * 2.0, e.kind, e.agent, e.data) for e in rows]
+    assert timeline(early, "live", seconds=True).ticks == ((5, "6"),)
+    always = timeline(rows, "live", seconds=True).ticks
+    assert always == tuple((step, f"{step / 2:g}") for step in range(5, 40, 5))
+
+
+def test_a_run_without_time_says_nothing_of_seconds() -> None:
+    events = [Event(e.step, 7.0, e.kind, e.agent, e.data) for e in log(*STARTED, SENT)]
+    picture = timeline(events, "live", seconds=True)
+    assert "second" not in repr(picture) + picture._repr_svg_()
+
+
 def test_an_empty_log_and_strangers_can_be_drawn() -> None:
     human = Message("human", "nobody", "Hi.")
     rows = log(("message_dead", "nobody", {"message": human, "reason": "unknown name"}))
@@ -157,39 +190,74 @@ def test_an_empty_log_and_strangers_can_be_drawn() -> None:
         assert repr(timeline(events, "live")).startswith("replies: live (0 agents")
 
 
-def ends_of_arrows(picture: Timeline) -> list[tuple[float, ...]]:
-    """Return (x1, y1, x2, y2) of each message, in the order of the log."""
-    paths = [element.get("d", "") for element in elements(picture, "path")]
-    found = [re.fullmatch(r"M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)", path) for path in paths]
-    return [tuple(map(float, match.groups())) for match in found if match]
+def work(action: Callable[[], Any]) -> int:
+    """Return how many lines of Python an action takes, each round of a loop counted."""
+    lines = 0
+
+    def trace(*_: object) -> Any:
+        nonlocal lines
+        lines += 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        action()
+    finally:
+        sys.settrace(before)
+    return lines
 
 
-def test_an_arrow_goes_from_the_sender_s_lane_at_sending_to_the_reader_s_at_reading() -> None:
-    answer = Message("helper1", "lead", "Hello.")
-    sent = ("message_sent", "helper1", {"message": answer})
-    received = ("message_received", "lead", {"message": answer})
-    picture = timeline(log(*STARTED, SENT, RECEIVED, sent, received, REPLY), "live")
-    down, up = ends_of_arrows(picture)[:2]  # those of the legend follow
-    layout = Picture(picture)
-    lanes = layout.middle
-    assert down[0] == pytest.approx(layout.x(2), abs=0.1)
-    assert down[2] == pytest.approx(layout.x(3), abs=0.1)
-    assert up[0] == pytest.approx(layout.x(4), abs=0.1)
-    assert lanes["lead"] <= down[1] < down[3] <= lanes["helper1"]
-    assert lanes["lead"] <= up[3] < up[1] <= lanes["helper1"]
+def equal_messages(size: int) -> list[Event]:
+    """All sent, then all received, then all dead, and a few more that were never sent."""
+    part = size // 4
+    return log(*STARTED, *[SENT] * part, *[RECEIVED] * part, *[DEAD] * 2 * part)
 
 
-@pytest.mark.parametrize(("ends", "crosses"), [([RECEIVED, REPLY], 0), ([DEAD], 2)])
-def test_only_a_message_that_nobody_read_ends_in_a_cross(ends: list[Row], crosses: int) -> None:
-    picture = timeline(log(*STARTED, SENT, *ends), "live")
-    paths = [element.get("d", "") for element in elements(picture, "path")]
-    drawn = [path for path in paths if path.endswith("l6 6m0 -6l-6 6")]
-    legend = 2  # the cross in the key, with its paper below
-    assert len(drawn) - legend == crosses
+def different_messages(size: int) -> list[Event]:
+    rows: list[Row] = []
+    for number in range(size // 3):
+        letter = {"message": Message("lead", "helper1", str(number))}
+        rows += [("message_sent", "lead", letter), ("message_received", "helper1", letter), REPLY]
+    return log(*STARTED, *rows)
 
 
-def test_the_seconds_of_the_axis_begin_with_the_run() -> None:
-    events = [Event(e.step, e.time + 100, e.kind, e.agent, e.data) for e in log(*STARTED, SENT)]
-    picture = timeline(events, "live", seconds=True)
-    assert "0.5" in repr(picture)
-    assert "100" not in repr(picture)
+def open_calls(size: int) -> list[Event]:
+    keys = list(map(str, range(size // 2)))
+    calls = [call("lead", "look", key) for key in keys]
+    return log(*STARTED, *calls, *[result("lead", key) for key in keys])
+
+
+def many_agents(size: int) -> list[Event]:
+    """Messages from the first to the last lane: long arrows, the more agents the longer."""
+    names = [f"helper{number}" for number in range(size // 4)]
+    rows: list[Row] = [("agent_started", name, {}) for name in names]
+    for number in range(3 * size // 8):
+        letter = {"message": Message(names[0], names[-1], str(number))}
+        rows += [("message_sent", names[0], letter), ("message_received", names[-1], letter)]
+    return log(*rows)
+
+
+def lives(size: int) -> list[Event]:
+    return log(*[("agent_started", "lead", {}), ended("lead")] * (size // 2))
+
+
+@pytest.mark.parametrize(
+    "events",
+    [partial(long_log, 5), equal_messages, different_messages, open_calls, many_agents, lives],
+    ids=["turns", "equal", "different", "open calls", "many agents", "lives"],
+)
+def test_twice_the_events_are_at_most_twice_the_work(
+    events: Callable[[int], list[Event]],
+) -> None:
+    def work_of(size: int) -> int:
+        log = events(size)
+
+        def draw() -> None:
+            picture = timeline(log, "live", seconds=True)
+            picture._repr_svg_()
+            repr(picture)
+
+        return work(draw)
+
+    assert work_of(4000) < 2.2 * work_of(2000)

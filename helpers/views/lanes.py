@@ -2,6 +2,7 @@
 
 import itertools
 import unicodedata
+from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,153 +22,125 @@ class Call:
     start: int
     end: int
     cut: bool = False
-    row: int = 0  # calls that run side by side share the lane's height
-    rows: int = 1
 
 
 @dataclass
 class Mail:
-    """A message: when it was sent, when received (None: never), whether it was read or died."""
+    """A message: when it was sent, when received (None: never), and whether it died unread."""
 
-    sender: str
-    recipient: str
-    content: str
+    message: Any
     sent: int
     received: int | None = None
-    read: bool = False
     dead: bool = False
 
 
 @dataclass
 class Lane:
-    """An agent: from and to which steps it lived (twice if its name was used again), its calls."""
+    """The agents of one name, each from and to which step it lived, its status; their calls."""
 
     name: str
-    lives: list[tuple[int, int]] = field(default_factory=list)
-    statuses: list[str] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
-    open: dict[str, Call] = field(default_factory=dict)
+    lives: list[tuple[int, int, str]] = field(default_factory=list)
+    groups: list[list[Call]] = field(default_factory=list)  # of calls that ran side by side
+    open: dict[Any, Call] = field(default_factory=dict)  # by id; the model's has none
 
     @property
     def status(self) -> str:
-        running = ["running"] * (len(self.lives) - len(self.statuses))
-        return ", ".join(self.statuses + running)
+        return ", ".join(status or "running" for _, _, status in self.lives)
 
     @property
     def cut(self) -> str:
-        kind = next((call.kind for call in self.calls if call.cut), None)
+        kind = next((call.kind for group in self.groups for call in group if call.cut), "")
         return f"{kind if kind in KINDS.values() else 'call'} cut off" if kind else ""
 
-    def begin(self, key: str, kind: str, name: str, step: int) -> None:
-        taken = {call.row for call in self.open.values()}
-        row = min(set(range(len(taken) + 1)) - taken)
-        self.open[key] = call = Call(kind, name, step, step, row=row)
-        self.calls.append(call)
-        rows = max(row + 1, *(other.rows for other in self.open.values()))
-        for other in self.open.values():
-            other.rows = rows
+    def read(self, event: Any) -> None:
+        """Enter what an event says of the agent's calls and its end."""
+        key, name = event.data.get("id"), str(event.data.get("tool", "model"))
+        if event.kind in ("model_call", "tool_call"):
+            self.groups += [] if self.open else [[]]
+            kind = KINDS.get(name, event.kind.removesuffix("_call"))
+            self.open[key] = Call(kind, name, event.step, event.step)
+            self.groups[-1].append(self.open[key])
+        elif event.kind in ("model_reply", "tool_result") and key in self.open:
+            self.open.pop(key).end = event.step
+        elif event.kind == "agent_ended" and not self.lives[-1][2]:
+            self.close(event.step, str(event.data["status"]))
 
-    def finish(self, key: str, step: int) -> None:
-        if call := self.open.pop(key, None):
-            call.end = step
-
-    def close(self, step: int, status: str | None = None) -> None:
+    def close(self, step: int, status: str = "") -> None:
         """End the agent, or (no status) show it up to the last step of a log that goes on."""
         for call in self.open.values():
-            call.end, call.cut = step, status is not None
+            call.end, call.cut = step, status != ""
         self.open.clear()
-        self.lives[-1] = (self.lives[-1][0], step)
-        if status is not None:
-            self.statuses.append(status)
+        self.lives[-1] = (self.lives[-1][0], step, status)
 
 
 def clean(value: object, limit: int) -> str:
     """Return printable text of at most `limit` columns (wide characters take two), cut with …"""
-    text = "".join(c if c.isprintable() else " " for c in str(value))
+    text = "".join(c if c.isprintable() else " " for c in str(value)[: limit + 1])
     sizes = [1 + (unicodedata.east_asian_width(c) in "WF") for c in text]
     if sum(sizes) <= limit:
         return text
     return text[: sum(size < limit for size in itertools.accumulate(sizes))] + "…"
 
 
-def read_agent(lanes: dict[str, Lane], event: Any) -> None:
-    """Enter what an event says of an agent's own doings into its lane."""
-    if event.kind == "agent_started":
-        lanes.setdefault(event.agent, Lane(event.agent)).lives.append((event.step, event.step))
-    lane, data, step = lanes.get(event.agent), event.data, event.step
-    if lane is None:
-        return
-    if event.kind == "agent_ended" and len(lane.statuses) < len(lane.lives):
-        lane.close(step, str(data["status"]))
-    elif event.kind == "model_call":
-        lane.begin("model", "model", "model", step)
-    elif event.kind == "model_reply":
-        lane.finish("model", step)
-    elif event.kind == "tool_call":
-        tool = str(data["tool"])
-        lane.begin(f"tool {data['id']}", KINDS.get(tool, "tool"), tool, step)
-    elif event.kind == "tool_result":
-        lane.finish(f"tool {data['id']}", step)
-
-
-def read_mail(mail: list[Mail], event: Any) -> None:
-    """Enter what an event says of a message. Equal ones arrive, and die, in order."""
-    if event.kind == "model_reply":  # the recipient's model has answered: what it got is read
-        for letter in mail:
-            letter.read |= letter.recipient == event.agent and letter.received is not None
-    if event.kind not in ("message_sent", "message_received", "message_dead"):
-        return
-    message = event.data["message"]
-    new = Mail(message.sender, message.recipient, message.content, event.step)
-    what = (new.sender, new.recipient, new.content)
-    same = [m for m in mail if (m.sender, m.recipient, m.content) == what and not m.dead]
-    waiting = [letter for letter in same if letter.received is None]
-    unread = [letter for letter in same if not letter.read]
-    if event.kind == "message_sent":
-        mail.append(new)
-    elif event.kind == "message_received" and waiting:
-        waiting[0].received = event.step
-    elif event.kind == "message_dead" and unread:
-        unread[0].dead = True
-    elif event.kind == "message_dead":  # refused: it was never delivered
-        new.dead = True
-        mail.append(new)
-
-
-def read(events: Iterable[Any]) -> tuple[tuple[Lane, ...], tuple[Mail, ...]]:
-    """Return the lanes, in the order in which agents started, and the mail of a log."""
+def read_lanes(events: Sequence[Any]) -> tuple[Lane, ...]:
+    """Return the lanes of a log, in the order in which agents started."""
     lanes: dict[str, Lane] = {}
-    mail: list[Mail] = []
-    last = 0
     for event in events:
-        read_agent(lanes, event)
-        read_mail(mail, event)
-        last = event.step
+        if event.kind == "agent_started":
+            lane = lanes.setdefault(event.agent, Lane(event.agent))
+            lane.lives.append((event.step, event.step, ""))
+        elif event.agent in lanes:
+            lanes[event.agent].read(event)
     for lane in lanes.values():
-        if len(lane.statuses) < len(lane.lives):
-            lane.close(last)
-    return tuple(lanes.values()), tuple(mail)
+        if not lane.lives[-1][2]:
+            lane.close(events[-1].step)
+    return tuple(lanes.values())
+
+
+def read_mail(events: Iterable[Any]) -> tuple[Mail, ...]:
+    """Return the messages of a log. Equal ones arrive, and die, in order."""
+    mail: list[Mail] = []
+    sent: dict[Any, deque[Mail]] = defaultdict(deque)  # not received; next, by recipient: not read
+    received: dict[str, dict[Any, deque[Mail]]] = defaultdict(lambda: defaultdict(deque))
+    for event in events:
+        if event.kind == "model_reply":  # the recipient's model has answered: what it got is read
+            received.pop(event.agent, None)
+        if event.kind not in ("message_sent", "message_received", "message_dead"):
+            continue
+        message = event.data["message"]
+        what = (message.sender, message.recipient, message.content)
+        unread = received[message.recipient].get(what) or sent[what]
+        if event.kind == "message_sent":
+            mail.append(Mail(message, event.step))
+            sent[what].append(mail[-1])
+        elif event.kind == "message_received" and sent[what]:
+            sent[what][0].received = event.step
+            received[message.recipient][what].append(sent[what].popleft())
+        elif event.kind == "message_dead" and unread:
+            unread.popleft().dead = True
+        elif event.kind == "message_dead":  # refused: it was never delivered
+            mail.append(Mail(message, event.step, dead=True))
+    return tuple(mail)
 
 
 def ticks(events: Sequence[Any], steps: int) -> tuple[tuple[int, str], ...]:
-    """Return a few (step, seconds since the first event), where time went on."""
-    found: list[tuple[int, str]] = []
-    for before, event in itertools.pairwise(events):
-        if event.time > before.time and (not found or event.step >= found[-1][0] + steps / 8):
-            found.append((event.step, f"{event.time - events[0].time:.1f}".removesuffix(".0")))
-    return tuple(found)
+    """Return a few (step, seconds since the first event), where time has gone on."""
+    found = [(0, 0.0)]
+    for event in events:
+        time = event.time - events[0].time
+        if time > found[-1][1] and event.step >= found[-1][0] + steps / 8:
+            found.append((event.step, time))
+    return tuple((step, f"{time:.1f}".removesuffix(".0")) for step, time in found[1:])
 
 
 def strip(lane: Lane, steps: int) -> str:
     """Return a lane in letters; of the steps that share a column, the rarest kind is shown."""
     columns = min(steps, STRIP)
     cells = [" "] * columns
-    spans = [(start, end, "·") for start, end in lane.lives]
-    spans += [
-        (c.start, c.end, LETTERS[c.kind]) for kind in LETTERS for c in lane.calls if c.kind == kind
-    ]
-    spans += [(end, end, "!") for (_, end), _ in zip(lane.lives, lane.statuses, strict=False)]
-    for start, end, letter in spans:
+    spans = [(c.start, c.end, LETTERS[c.kind]) for group in lane.groups for c in group]
+    for start, end, status in lane.lives:
+        spans += [(start, end, "·"), (end, end, "!" if status else "·")]
+    for start, end, letter in sorted(spans, key=lambda span: "·MTwz!".index(span[2])):
         for column in range(start * columns // steps, end * columns // steps + 1):
             cells[column] = letter
     return "".join(cells)
@@ -183,29 +156,22 @@ def ruler(steps: int) -> str:
 
 def mail_lines(mail: Iterable[Mail]) -> list[str]:
     """Return a line per message, whoever it went to: "  8  lead → helper1, helper2 ×"."""
-    groups: list[list[Mail]] = []
-    for letter in mail:
-        last = groups[-1][-1] if groups else None
-        same = last and (last.sender, last.content) == (letter.sender, letter.content)
-        if last and same and letter.sent == last.sent + 1:
-            groups[-1].append(letter)
-        else:
-            groups.append([letter])
     lines = []
-    for group in groups:
-        to = ", ".join(clean(each.recipient, 20) + " ×" * each.dead for each in group)
+    numbered = [(m.message.sender, m.message.content, m.sent - i, m) for i, m in enumerate(mail)]
+    for (sender, *_), run in itertools.groupby(numbered, key=lambda each: each[:3]):
+        group = [letter for *_, letter in run]  # sent step by step: sent - i is the same
+        to = ", ".join(clean(each.message.recipient, 20) + " ×" * each.dead for each in group)
         if len(group) > 3:
             dead = sum(each.dead for each in group)
             to = f"{len(group)} agents" + f", × {dead}" * bool(dead)
-        lines.append(f"{group[0].sent:>5}  {clean(group[0].sender, 20)} → {to}")
+        lines.append(f"{group[0].sent:>5}  {clean(sender, 20)} → {to}")
     return lines
 
 
 def shorten(lines: list[str], limit: int, what: str) -> list[str]:
     """Return at most `limit` lines, the last one saying how many were left out."""
-    if len(lines) <= limit:
-        return lines
-    return [*lines[: limit - 1], f"… and {len(lines) - limit + 1} more {what}"]
+    more = len(lines) - limit + 1
+    return [*lines[: limit - 1], f"… and {more} more {what}"] if more > 1 else lines
 
 
 def text_form(head: list[str], lanes: Sequence[Lane], mail: Sequence[Mail], steps: int) -> str:

@@ -6,28 +6,27 @@ from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from .lanes import LETTERS, Call, Lane, Mail, clean, read, text_form, ticks
+from .lanes import LETTERS, Call, Lane, Mail, clean, read_lanes, read_mail, text_form, ticks
 
-COLOURS = {  # one per role, in all lessons, by how the agent's name begins
-    "lead": "#1f5fa8",
-    "orchestrator": "#1f5fa8",
-    "helper": "#b3560a",
-    "researcher": "#1d7a4f",
-    "drafter": "#7a3fa0",
-    "compliance": "#b02a4c",
+COLOURS = {  # by role, the same in all lessons: how an agent's name begins
+    "#1f5fa8": ("lead", "orchestrator"),
+    "#b3560a": ("helper",),
+    "#1d7a4f": ("researcher",),
+    "#7a3fa0": ("drafter",),
+    "#b02a4c": ("compliance",),
 }
 INK, QUIET, PAPER, OTHER = "#24292f", "#69727d", "#fbfaf6", "#4d5661"
 MONO: dict[str, Any] = {"font_family": "monospace", "font_size": 11}
 SMALL: dict[str, Any] = {"fill": QUIET, "font_size": 11}
+HEAD = '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="12"'
 STYLE = 'style="max-width:100%;margin:4px 0"'
-HEAD = f'<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="12" {STYLE}'
 DASHES = {"wait": "5 3", "sleep": "1.5 2.5"}
 WIDTH, TOP, CHAR = 840, 44, 6.7  # the picture in pixels; CHAR is one character of a name
 
 
 @dataclass(frozen=True, repr=False)
 class Timeline:
-    """A run as lanes over the steps of its log: an SVG where that can be shown, else text."""
+    """A run as lanes over the steps of its log: a picture where that can be shown, else text."""
 
     lanes: tuple[Lane, ...]
     mail: tuple[Mail, ...]
@@ -37,10 +36,9 @@ class Timeline:
     unit: str = "seconds"
 
     def __repr__(self) -> str:
+        times = ", ".join(f"{time} at step {step}" for step, time in self.ticks)
         head = [f"replies: {self.source} ({self.sizes})"]
-        if self.ticks:
-            times = ", ".join(f"{time} at step {step}" for step, time in self.ticks)
-            head.append(f"{self.unit}: {times}")
+        head += [f"{self.unit}: {times}"] if times else []
         return text_form(head, self.lanes, self.mail, self.steps)
 
     def _repr_svg_(self) -> str:
@@ -62,15 +60,14 @@ def timeline(
     `virtual`. The log is read once: later events need a new timeline.
     """
     events = list(events)
-    lanes, mail = read(events)
     steps = max((event.step for event in events), default=0) + 1
     times = ticks(events, steps) if seconds else ()
-    unit = "virtual seconds" if virtual else "seconds"
-    return Timeline(lanes, mail, clean(source, 60), steps, times, unit)
+    unit = ("virtual seconds" if virtual else "seconds") if times else ""
+    return Timeline(read_lanes(events), read_mail(events), clean(source, 36), steps, times, unit)
 
 
 def colour_of(name: str) -> str:
-    return next((c for role, c in COLOURS.items() if name.startswith(role)), OTHER)
+    return next((c for c, roles in COLOURS.items() if name.startswith(roles)), OTHER)
 
 
 def tag(name: str, text: str = "", /, **attributes: Any) -> str:
@@ -124,28 +121,30 @@ class Picture:
         self.pitch = 48 if count <= 5 else 36 if count <= 14 else 28
         self.half = self.pitch * 0.28
         self.bottom = TOP + self.pitch * count
+        self.height = self.bottom + 62 + 18 * bool(line.ticks)
         self.middle = {lane.name: TOP + self.pitch * (i + 0.5) for i, lane in enumerate(line.lanes)}
+        self.labels: list[str] = []
 
     def x(self, step: int) -> float:
         return self.left + (step + 0.5) * self.step
 
     def svg(self) -> str:
         """Return the picture on paper of its own, so that it looks the same in both themes."""
-        height = self.bottom + 62 + 18 * bool(self.line.ticks)
-        head = f'{HEAD} width="{WIDTH}" viewBox="0 0 {WIDTH} {height}">'
         parts = [
+            f'{HEAD} {STYLE} width="{WIDTH}" viewBox="0 0 {WIDTH} {self.height}">',
             tag("title", f"Timeline of a run: {self.line.sizes}"),
-            tag("rect", width=WIDTH, height=height, rx=8, fill=PAPER),
+            tag("rect", width=WIDTH, height=self.height, rx=8, fill=PAPER),
             word(16, 26, f"replies: {self.line.source}", font_weight="bold", font_size=13),
             word(WIDTH - 16, 26, self.line.sizes, fill=QUIET, text_anchor="end"),
             self.axis(),
             *(self.lane(lane) for lane in self.line.lanes),
-            *(self.letter(letter) for letter in self.line.mail),
-            *(self.label(lane, call) for lane in self.line.lanes for call in lane.calls),
+            *(arrow(*self.route(letter), letter.dead) for letter in self.line.mail),
+            *self.labels,
             *(self.ending(lane) for lane in self.line.lanes),
-            self.legend(height - 16),
+            self.legend(self.height - 16),
+            "</svg>",
         ]
-        return "\n".join([head, *parts, "</svg>"])
+        return "\n".join(parts)
 
     def axis(self) -> str:
         """Return the numbers of the steps and, when asked for, a few times in seconds."""
@@ -156,68 +155,57 @@ class Picture:
             parts.append(word(self.x(step), y, str(step), text_anchor="middle", **SMALL))
         for step, time in self.line.ticks:
             parts.append(word(self.x(step), y + 17, f"{time} s", text_anchor="middle", **SMALL))
-        unit = self.line.unit if self.line.ticks else ""
-        return "".join([*parts, word(16, y + 17, unit, **SMALL)])
+        return "".join([*parts, word(16, y + 17, self.line.unit, **SMALL)])
 
     def lane(self, lane: Lane) -> str:
-        """Return an agent's name, life, calls, end and final status."""
+        """Return an agent's name, life and calls."""
         y, colour = self.middle[lane.name], colour_of(lane.name)
         parts = [word(16, y + 4, clean(lane.name, 20), fill=colour, font_weight="bold", **MONO)]
-        for start, end in lane.lives:
-            parts.append(stroke(f"M{self.x(start):.1f} {y:.1f}H{self.x(end):.1f}", colour))
-        parts += [self.call(call, y, colour) for call in lane.calls]
+        lives = (f"M{self.x(start):.1f} {y:.1f}H{self.x(end):.1f}" for start, end, _ in lane.lives)
+        parts.append(stroke("".join(dict.fromkeys(lives)), colour))
+        for group in lane.groups:
+            height = 2 * self.half / len(group)
+            for row, call in enumerate(group):
+                parts.append(self.call(call, y - self.half + row * height, height, colour))
         return "".join(parts)
 
-    def ending(self, lane: Lane) -> str:
-        """Return where an agent ended, how, and whether a call was cut off by it."""
-        y, x = self.middle[lane.name], self.x(lane.lives[-1][1]) + 7
-        parts = [
-            stroke(f"M{self.x(end):.1f} {y - self.half - 2:.1f}v{2 * self.half + 4:.1f}", INK, 3.0)
-            for (_, end), _ in zip(lane.lives, lane.statuses, strict=False)
-        ]
-        parts.append(word(x, y - 2 if lane.cut else y + 4, clean(lane.status, 20), **MONO))
-        return "".join([*parts, word(x, y + 11, lane.cut, **{**MONO, **SMALL})])
-
-    def call(self, call: Call, y: float, colour: str) -> str:
-        """Return the box of a call."""
-        x, top, width, height = self.place(call, y)
+    def call(self, call: Call, top: float, height: float, colour: str) -> str:
+        """Return the box of a call; its name, or its letter, where there is room, is a label."""
+        x = self.x(call.start) - 0.45 * self.step
+        width = self.x(call.end) + (0 if call.cut else 0.45 * self.step) - x
         part = box(x, top, width, height, call.kind, colour)
         if call.cut:  # a torn edge
             tear = f"M{x + width:.1f} {top:.1f}" + f"l-4 {height / 4:.1f}l4 {height / 4:.1f}" * 2
             part += stroke(tear, PAPER, 5.0) + stroke(tear, colour)
-        return part
-
-    def place(self, call: Call, y: float) -> tuple[float, float, float, float]:
-        """Return left, top, width and height of a call's box in a lane around y."""
-        height = 2 * self.half / call.rows
-        x = self.x(call.start) - 0.45 * self.step
-        width = self.x(call.end) + (0 if call.cut else 0.45 * self.step) - x
-        return x, y - self.half + call.row * height, width, height
-
-    def label(self, lane: Lane, call: Call) -> str:
-        """Return a call's name, or its letter, where there is room; it lies above the arrows."""
-        x, top, width, height = self.place(call, self.middle[lane.name])
-        if width < 9 or height < 8:
-            return ""
         name = {"wait": "waiting", "sleep": "sleeping"}.get(call.kind, clean(call.name, 30))
         text = name if 6.4 * len(name) + 6 < width else LETTERS[call.kind]
         size = min(10.0, height - 1)
         look = {"stroke_width": 2, "font_size": size, "text_anchor": "middle"}
-        return word(x + width / 2, top + height / 2 + 0.35 * size, text, **look)
+        label = word(x + width / 2, top + height / 2 + 0.35 * size, text, **look)
+        self.labels.append(label if width >= 9 and height >= 8 else "")
+        return part
 
-    def letter(self, letter: Mail) -> str:
-        """Return a message's arrow; it is short when it never got there or comes from no lane."""
-        start, end = self.middle.get(letter.sender), self.middle.get(letter.recipient)
-        colour = colour_of(letter.sender)
+    def ending(self, lane: Lane) -> str:
+        """Return where an agent ended, how, and whether a call was cut off by it."""
+        y, x = self.middle[lane.name], self.x(lane.lives[-1][1]) + 7
+        bar = f"{y - self.half - 2:.1f}v{2 * self.half + 4:.1f}"
+        ends = [f"M{self.x(end):.1f} {bar}" for _, end, status in lane.lives if status]
+        parts = [stroke("".join(dict.fromkeys(ends)), INK, 3.0)] if ends else []
+        parts.append(word(x, y - 2 if lane.cut else y + 4, clean(lane.status, 20), **MONO))
+        return "".join([*parts, word(x, y + 11, lane.cut, **{**MONO, **SMALL})])
+
+    def route(self, letter: Mail) -> tuple[float, float, float, float, str]:
+        """Return a message's way; it is short when it never got there or comes from no lane."""
+        sender, recipient = letter.message.sender, letter.message.recipient
         x1, x2 = self.x(letter.sent), self.x(letter.received or letter.sent)
-        if start is None:
-            top = (end or 0) - self.half
-            return arrow(x2, top - 11, x2, top, INK, letter.dead) if end else ""
-        down = 1 if end is None or end > start else -1
-        y1 = start + down * self.half
-        if end is None or letter.received is None:
-            return arrow(x1, y1, x1, y1 + down * 9, colour, letter.dead)
-        return arrow(x1, y1, x2, end - down * self.half, colour, letter.dead)
+        if sender not in self.middle:
+            top = self.middle.get(recipient, TOP + self.half) - self.half
+            return x2, top - 11, x2, top, INK
+        start, end = self.middle[sender], self.middle.get(recipient, self.bottom)
+        down = 1 if end > start else -1
+        y1, y2 = start + down * self.half, end - down * self.half
+        reached = recipient in self.middle and letter.received is not None
+        return x1, y1, x2, y2 if reached else y1 + 9 * down, colour_of(sender)
 
     def legend(self, y: float) -> str:
         """Return what each sign means, in words."""
