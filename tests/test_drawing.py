@@ -6,10 +6,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from helpers.hub import Message
+from helpers.hub import Event, Message
 from helpers.views.timeline import Picture, Timeline, timeline
 from tests.pictures import (
     DEAD,
+    LETTER,
     RECEIVED,
     REPLY,
     SENT,
@@ -85,6 +86,7 @@ RUNS: dict[str, Callable[[], Timeline]] = {
     "a name used twice": twice,
     "nothing": lambda: draw(),
     "seconds": lambda: slow_clock(3, 200),
+    "many steps": lambda: slow_clock(20, 20_000),
 }
 
 
@@ -403,3 +405,87 @@ def test_the_seconds_stand_below_their_steps() -> None:
     for step, time in picture.ticks:
         assert number(shown[f"{time} s"], "x") == pytest.approx(layout.x(step), abs=0.1)
         assert number(shown[f"{time} s"], "y") > number(shown["step"], "y") + 10
+
+
+def test_in_many_steps_work_is_a_band_and_waiting_is_none() -> None:
+    turn: list[Row] = [("model_call", "lead", {}), ("model_reply", "lead", {})]
+    pause = [call("lead", "wait_for_message"), *[SENT] * 798, result("lead")]
+    long_call = [call("lead", "look"), *[SENT] * 798, result("lead")]
+    picture = draw(*STARTED, *turn * 400, *pause, *turn * 400, *pause, *long_call, *pause)
+    layout = Picture(picture)
+    lead, helper1 = [each for each in shapes(picture, "path") if each.get("opacity")]
+    corners = points(lead)
+    spans = [(a, b) for (a, _), (b, _) in zip(corners[::2], corners[1::2], strict=True)]
+    worked = [*range(2, 802), *range(1602, 2402), *range(3202, 4002)]
+    waited = [*range(830, 1570), *range(2430, 3170), *range(4030, 4790)]
+    assert all(any(a <= layout.x(step) < b for a, b in spans) for step in worked)
+    assert not any(a <= layout.x(step) < b for step in waited for a, b in spans)
+    assert number(lead, "stroke-width") == pytest.approx(2 * layout.half, abs=0.1)
+    assert {y for _, y in corners} == {layout.middle["lead"]}
+    assert (points(helper1), boxes(picture)) == ([], [])
+
+
+def test_in_many_steps_every_message_never_read_still_has_its_cross() -> None:
+    unread: Row = ("message_dead", "helper1", {"message": LETTER, "reason": "ended"})
+    row = draw(*STARTED, *[unread] * 3000)
+    for picture in (row, timeline(long_log(20, 20_000), "live")):
+        layout = Picture(picture)
+        crosses = next(each for each in shapes(picture, "path") if "l6 6" in each.get("d", ""))
+        drawn = [(x + 3, y + 3) for x, y in points(crosses)[::4]]
+        dead = [layout.route(letter) for letter in picture.mail if letter.dead]
+        assert 20 < len(drawn) <= len(dead)
+        assert len(drawn) < 200
+        for _, _, x, y, _ in dead:
+            assert any(abs(a - x) <= 12 and abs(b - y) < 0.1 for a, b in drawn)
+
+
+def test_in_many_steps_an_arrow_along_another_is_left_out_and_one_across_it_is_not() -> None:
+    def letter(sender: str, recipient: str, step: int) -> tuple[Row, Row]:
+        message = {"message": Message(sender, recipient, str(step))}
+        return ("message_sent", sender, message), ("message_received", recipient, message)
+
+    empty: Row = ("note", "lead", {})
+    rows = [*STARTED, THIRD, *[empty] * 3000]
+    for sender, recipient, sent, received in [
+        ("lead", "helper2", 500, 501),
+        ("lead", "helper2", 502, 540),  # a square further at the end
+        ("helper2", "lead", 400, 700),  # across both
+        ("lead", "helper1", 503, 504),  # on the first, but not so far
+    ]:
+        rows[sent], rows[received] = letter(sender, recipient, sent)
+    picture = draw(*rows)
+    layout = Picture(picture)
+    across, first = arrows(picture)
+    assert (across.start[0], across.end[0]) == pytest.approx((layout.x(400), layout.x(700)))
+    assert (first.start[0], first.end[0]) == pytest.approx((layout.x(500), layout.x(501)))
+    assert "2 of 4 messages are drawn; a band is many calls" in words(picture)
+
+
+def test_in_many_steps_the_arrows_drawn_are_messages_and_spread_over_the_picture() -> None:
+    picture = timeline(long_log(20, 20_000), "live")
+    layout = Picture(picture)
+    drawn = [(each.start, each.end) for each in arrows(picture)]
+    routes = [layout.route(letter)[:4] for letter in picture.mail if not letter.dead]
+    assert 100 < len(drawn) < 1000 < len(routes)
+    ends = {tuple(round(value, 1) for value in route) for route in routes}
+    assert {(*start, *end) for start, end in drawn} <= ends
+    for x1, y1, x2, y2 in routes[::17]:
+        x, y = (x1 + x2) / 2, (y1 + y2) / 2
+        near = [a for (a, b), (c, d) in drawn if min(b, d) - 30 <= y <= max(b, d) + 30]
+        assert any(abs(a - x) < 40 for a in near)
+
+
+def busy_lives(agents: int, size: int) -> list[Event]:
+    """A log of names that are used again and again."""
+    names = [f"helper{i}" for i in range(agents)]
+    starts: list[Row] = [("agent_started", name, {}) for name in names]
+    return log(*(starts + [ended(name) for name in names]) * (size // (2 * agents)))
+
+
+@pytest.mark.parametrize("events", [long_log, busy_lives])
+def test_a_picture_grows_with_what_can_be_seen(
+    events: Callable[[int, int], list[Event]],
+) -> None:
+    sizes = [len(timeline(events(20, n), "live")._repr_svg_()) for n in (1200, 25_000, 50_000)]
+    assert max(sizes) < 300_000
+    assert sizes[2] < 1.2 * sizes[1]

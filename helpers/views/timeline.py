@@ -22,6 +22,7 @@ HEAD = '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-si
 STYLE = 'style="max-width:100%;margin:4px 0"'
 DASHES = {"wait": "5 3", "sleep": "1.5 2.5"}
 WIDTH, TOP, CHAR = 840, 44, 6.7  # the picture in pixels; CHAR is one character of a name
+GRID, APART = 3, 12  # pixels between columns, and between arrows, where there are many steps
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,17 +90,28 @@ def stroke(path: str, colour: str, width: float = 1.3, **more: Any) -> str:
     return tag("path", d=path, stroke=colour, stroke_width=width, fill="none", **more)
 
 
+def crosses(points: Iterable[tuple[float, float]]) -> str:
+    path = "".join(f"M{x - 3:.1f} {y - 3:.1f}l6 6m0 -6l-6 6" for x, y in points)
+    return stroke(path, PAPER, 4.0) + stroke(path, INK, 1.8)
+
+
 def arrow(x1: float, y1: float, x2: float, y2: float, colour: str, dead: bool) -> str:
     """Return a dot, a line and, at its end, a head or the × of a message that nobody read."""
     line = stroke(f"M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}", colour)
     line += tag("circle", cx=x1, cy=y1, r=2, fill=colour)
     if dead:
-        cross = f"M{x2 - 3:.1f} {y2 - 3:.1f}l6 6m0 -6l-6 6"
-        return line + stroke(cross, PAPER, 4.0) + stroke(cross, INK, 1.8)
+        return line + crosses([(x2, y2)])
     angle = math.atan2(y2 - y1, x2 - x1)
     ends = [(x2 - 7 * math.cos(angle + a), y2 - 7 * math.sin(angle + a)) for a in (0.4, -0.4)]
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in [(x2, y2), *ends])
     return line + tag("polygon", points=points, fill=colour)
+
+
+def squares(x1: float, y1: float, x2: float, y2: float) -> set[tuple[int, int]]:
+    """Return where a line passes, on a grid of squares APART wide."""
+    count = min(50, 1 + int(max(abs(x2 - x1), abs(y2 - y1)) / APART))
+    x, y = (x2 - x1) / count, (y2 - y1) / count
+    return {(int((x1 + x * i) / APART), int((y1 + y * i) / APART)) for i in range(count + 1)}
 
 
 def box(x: float, y: float, width: float, height: float, kind: str, colour: str) -> str:
@@ -118,15 +130,17 @@ class Picture:
         ends = ["", *(words for lane in line.lanes for words in (clean(lane.status, 20), lane.cut))]
         self.left = 26 + CHAR * max([4, *(len(clean(lane.name, 20)) for lane in line.lanes)])
         self.step = (WIDTH - self.left - 26 - CHAR * max(map(len, ends))) / line.steps
+        self.dense = self.step < 0.5
         self.pitch = 48 if count <= 5 else 36 if count <= 14 else 28
         self.half = self.pitch * 0.28
         self.bottom = TOP + self.pitch * count
-        self.height = self.bottom + 62 + 18 * bool(line.ticks)
+        self.height = self.bottom + 62 + 18 * (bool(line.ticks) + self.dense)
         self.middle = {lane.name: TOP + self.pitch * (i + 0.5) for i, lane in enumerate(line.lanes)}
         self.labels: list[str] = []
 
     def x(self, step: int) -> float:
-        return self.left + (step + 0.5) * self.step
+        x = self.left + (step + 0.5) * self.step
+        return x - x % GRID if self.dense else x
 
     def svg(self) -> str:
         """Return the picture on paper of its own, so that it looks the same in both themes."""
@@ -138,7 +152,7 @@ class Picture:
             word(WIDTH - 16, 26, self.line.sizes, fill=QUIET, text_anchor="end"),
             self.axis(),
             *(self.lane(lane) for lane in self.line.lanes),
-            *(arrow(*self.route(letter), letter.dead) for letter in self.line.mail),
+            *self.arrows(),
             *self.labels,
             *(self.ending(lane) for lane in self.line.lanes),
             self.legend(self.height - 16),
@@ -163,7 +177,11 @@ class Picture:
         parts = [word(16, y + 4, clean(lane.name, 20), fill=colour, font_weight="bold", **MONO)]
         lives = (f"M{self.x(start):.1f} {y:.1f}H{self.x(end):.1f}" for start, end, _ in lane.lives)
         parts.append(stroke("".join(dict.fromkeys(lives)), colour))
-        for group in lane.groups:
+        if self.dense:
+            work = [c for group in lane.groups for c in group if c.kind in ("model", "tool")]
+            band = (f"M{self.x(c.start):.0f} {y:.1f}H{self.x(c.end) + GRID:.0f}" for c in work)
+            parts.append(stroke("".join(dict.fromkeys(band)), colour, 2 * self.half, opacity=0.5))
+        for group in () if self.dense else lane.groups:
             height = 2 * self.half / len(group)
             for row, call in enumerate(group):
                 parts.append(self.call(call, y - self.half + row * height, height, colour))
@@ -193,6 +211,24 @@ class Picture:
         parts = [stroke("".join(dict.fromkeys(ends)), INK, 3.0)] if ends else []
         parts.append(word(x, y - 2 if lane.cut else y + 4, clean(lane.status, 20), **MONO))
         return "".join([*parts, word(x, y + 11, lane.cut, **{**MONO, **SMALL})])
+
+    def arrows(self) -> list[str]:
+        """Return the messages; in a dense picture those that would cover others are left out."""
+        parts: list[str] = []
+        taken: set[tuple[int, int]] = set()
+        dead: dict[tuple[int, float], tuple[float, float]] = {}
+        for letter in self.line.mail:
+            x1, y1, x2, y2, colour = self.route(letter)
+            way = squares(x1, y1, x2, y2)
+            if self.dense and letter.dead:
+                dead[int(x2 / APART), y2] = (x2, y2)
+            elif not self.dense or 2 * len(way & taken) < len(way):
+                parts.append(arrow(x1, y1, x2, y2, colour, letter.dead))
+                taken |= way
+        if self.dense:
+            note = f"{len(parts)} of {len(self.line.mail)} messages are drawn; a band is many calls"
+            parts += [crosses(dead.values()), word(16, self.height - 38, note, **SMALL)]
+        return parts
 
     def route(self, letter: Mail) -> tuple[float, float, float, float, str]:
         """Return a message's way; it is short when it never got there or comes from no lane."""
