@@ -1,11 +1,15 @@
 """The timeline of a run: how it reads a log, its text form, and the forms a notebook is given."""
 
 import sys
+from base64 import b64decode
 from collections.abc import Callable
 from functools import partial
+from html.parser import HTMLParser
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+from IPython.core.formatters import DisplayFormatter
 
 from helpers.hub import Event, Message
 from helpers.views.timeline import Timeline, timeline
@@ -147,10 +151,11 @@ def test_messages_share_a_line_when_they_were_sent_one_right_after_the_other() -
 def test_names_and_statuses_are_escaped_cut_and_printable() -> None:
     name, status = "<script>&\x1b[31m" + "x" * 50, "\u202e<b>\x00" + "y" * 50
     picture = timeline(log(("agent_started", name, {}), ended(name, status)), "<i>\n" + "z" * 80)
-    shown = [*words(picture), *repr(picture).splitlines()]
+    shown = [*words(picture), *repr(picture).splitlines(), picture.alt]
     assert all(text.isprintable() for text in shown)
     assert any(text.startswith("<script>& [31mxx") and text.endswith("…") for text in shown)
     assert "<script>" not in picture._repr_svg_()
+    assert "<script>" not in picture._repr_mimebundle_()["text/html"]
 
 
 def test_seconds_are_shown_when_asked_for_and_called_virtual_when_they_are() -> None:
@@ -188,6 +193,53 @@ def test_an_empty_log_and_strangers_can_be_drawn() -> None:
     for events in ([], rows):
         assert "replies: live" in words(timeline(events, "live"))
         assert repr(timeline(events, "live")).startswith("replies: live (0 agents")
+
+
+class Tags(HTMLParser):
+    """The tags of a piece of HTML, with their attributes as a browser reads them."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def test_a_notebook_is_given_an_image_an_svg_and_a_text() -> None:
+    picture = team_run(3)
+    formatter: Any = DisplayFormatter()
+    bundle, _ = formatter.format(picture)
+    assert set(bundle) == {"text/html", "image/svg+xml", "text/plain"}
+    assert bundle["image/svg+xml"] == picture._repr_svg_()
+    assert bundle["text/plain"] == repr(picture)
+    ((tag, attributes),) = Tags(bundle["text/html"]).found
+    kind, data = str(attributes.pop("src")).split(",")
+    assert (tag, kind) == ("img", "data:image/svg+xml;base64")
+    assert b64decode(data).decode() == picture._repr_svg_()
+    assert attributes == {"alt": picture.alt, "style": "max-width:100%"}
+
+
+def test_an_image_of_the_picture_is_not_moved_out_of_its_frame() -> None:
+    root = ElementTree.fromstring(team_run(3)._repr_svg_())
+    assert root.get("style") == "max-width:100%"  # a margin would cut the image
+    assert root.attrib["viewBox"].startswith(f"0 0 {root.attrib['width']} ")
+
+
+def test_the_alt_text_says_how_each_agent_ended_and_what_was_not_read() -> None:
+    rows = [SENT, DEAD, ended("helper1", 'a "b" & <c>')]
+    picture = timeline(log(*STARTED, *rows), "live")
+    sizes = "2 agents, 5 steps, 1 messages, 1 never read"
+    assert picture.alt == f'Timeline of a run: {sizes}; lead running, helper1 a "b" & <c>.'
+    ((_, attributes),) = Tags(picture._repr_mimebundle_()["text/html"]).found
+    assert attributes["alt"] == picture.alt
+    assert len(team_run(30).alt) <= 300
+
+
+@pytest.mark.parametrize("size", [3, 12])
+def test_two_runs_of_one_script_look_the_same(size: int) -> None:
+    assert team_run(size)._repr_mimebundle_() == team_run(size)._repr_mimebundle_()
 
 
 def work(action: Callable[[], Any]) -> int:

@@ -1,6 +1,7 @@
 """Draws a run from its event log: one lane per agent, as a picture and as text."""
 
 import math
+from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,6 @@ INK, QUIET, PAPER, OTHER = "#24292f", "#69727d", "#fbfaf6", "#4d5661"
 MONO: dict[str, Any] = {"font_family": "monospace", "font_size": 11}
 SMALL: dict[str, Any] = {"fill": QUIET, "font_size": 11}
 HEAD = '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="12"'
-STYLE = 'style="max-width:100%;margin:4px 0"'
 DASHES = {"wait": "5 3", "sleep": "1.5 2.5"}
 WIDTH, TOP, CHAR = 840, 44, 6.7  # the picture in pixels; CHAR is one character of a name
 GRID, APART = 3, 12  # pixels between columns, and between arrows, where there are many steps
@@ -44,6 +44,19 @@ class Timeline:
 
     def _repr_svg_(self) -> str:
         return Picture(self).svg()
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """Return the picture also as an image: a notebook that isn't trusted shows no bare SVG."""
+        svg = self._repr_svg_()
+        data = f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
+        image = f'<img alt={quoteattr(self.alt)} src="{data}" style="max-width:100%">'
+        return {"text/html": image, "image/svg+xml": svg, "text/plain": repr(self)}
+
+    @property
+    def alt(self) -> str:
+        """The run in a sentence, for those who can't see the picture."""
+        ends = [f"{clean(lane.name, 20)} {clean(lane.status, 20)}" for lane in self.lanes]
+        return clean(f"Timeline of a run: {self.sizes}; {', '.join(ends)}.", 300)
 
     @property
     def sizes(self) -> str:
@@ -145,7 +158,7 @@ class Picture:
     def svg(self) -> str:
         """Return the picture on paper of its own, so that it looks the same in both themes."""
         parts = [
-            f'{HEAD} {STYLE} width="{WIDTH}" viewBox="0 0 {WIDTH} {self.height}">',
+            f'{HEAD} style="max-width:100%" width="{WIDTH}" viewBox="0 0 {WIDTH} {self.height}">',
             tag("title", f"Timeline of a run: {self.line.sizes}"),
             tag("rect", width=WIDTH, height=self.height, rx=8, fill=PAPER),
             word(16, 26, f"replies: {self.line.source}", font_weight="bold", font_size=13),
