@@ -22,7 +22,7 @@ SMALL: dict[str, Any] = {"fill": QUIET, "font_size": 11}
 HEAD = '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="12"'
 DASHES = {"wait": "5 3", "sleep": "1.5 2.5"}
 WIDTH, TOP, CHAR = 840, 44, 6.7  # the picture in pixels; CHAR is one character of a name
-GRID, APART = 3, 12  # pixels between columns, and between arrows, where there are many steps
+GRID, APART = 3, 12  # in a dense picture: pixels between columns, and between arrows
 
 
 @dataclass(frozen=True, repr=False)
@@ -121,7 +121,7 @@ def arrow(x1: float, y1: float, x2: float, y2: float, colour: str, dead: bool) -
 
 
 def squares(x1: float, y1: float, x2: float, y2: float) -> set[tuple[int, int]]:
-    """Return where a line passes, on a grid of squares APART wide."""
+    """Return where a line passes (50 places at most), on a grid of squares APART wide."""
     count = min(50, 1 + int(max(abs(x2 - x1), abs(y2 - y1)) / APART))
     x, y = (x2 - x1) / count, (y2 - y1) / count
     return {(int((x1 + x * i) / APART), int((y1 + y * i) / APART)) for i in range(count + 1)}
@@ -143,7 +143,7 @@ class Picture:
         ends = ["", *(words for lane in line.lanes for words in (clean(lane.status, 20), lane.cut))]
         self.left = 26 + CHAR * max([4, *(len(clean(lane.name, 20)) for lane in line.lanes)])
         self.step = (WIDTH - self.left - 26 - CHAR * max(map(len, ends))) / line.steps
-        self.dense = self.step < 0.5
+        self.dense = self.step < 0.5  # more than two steps share a pixel
         self.pitch = 48 if count <= 5 else 36 if count <= 14 else 28
         self.half = self.pitch * 0.28
         self.bottom = TOP + self.pitch * count
@@ -185,7 +185,7 @@ class Picture:
         return "".join([*parts, word(16, y + 17, self.line.unit, **SMALL)])
 
     def lane(self, lane: Lane) -> str:
-        """Return an agent's name, life and calls."""
+        """Return an agent's name, life and calls; in a dense picture work is one band."""
         y, colour = self.middle[lane.name], colour_of(lane.name)
         parts = [word(16, y + 4, clean(lane.name, 20), fill=colour, font_weight="bold", **MONO)]
         lives = (f"M{self.x(start):.1f} {y:.1f}H{self.x(end):.1f}" for start, end, _ in lane.lives)
@@ -201,7 +201,7 @@ class Picture:
         return "".join(parts)
 
     def call(self, call: Call, top: float, height: float, colour: str) -> str:
-        """Return the box of a call; its name, or its letter, where there is room, is a label."""
+        """Return the box of a call; add its name, or its letter, to the labels if it fits."""
         x = self.x(call.start) - 0.45 * self.step
         width = self.x(call.end) + (0 if call.cut else 0.45 * self.step) - x
         part = box(x, top, width, height, call.kind, colour)
@@ -226,7 +226,7 @@ class Picture:
         return "".join([*parts, word(x, y + 11, lane.cut, **{**MONO, **SMALL})])
 
     def arrows(self) -> list[str]:
-        """Return the messages; in a dense picture those that would cover others are left out."""
+        """Return the messages; in a dense picture all crosses, but no arrow along others."""
         parts: list[str] = []
         taken: set[tuple[int, int]] = set()
         dead: dict[tuple[int, float], tuple[float, float]] = {}
