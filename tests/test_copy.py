@@ -185,7 +185,8 @@ def test_a_copy_works_on_a_case_and_pays_only_after_a_yes(
 
 
 def test_a_copy_has_what_its_lessons_build_and_what_that_imports() -> None:
-    first = {HELPERS / f"{name}.py" for name in "trace hub tools hooks agent team spawn".split()}
+    names = ("trace", "hub", "tools", "hooks", "agent", "team", "spawn")
+    first = {HELPERS / f"{name}.py" for name in names}
     taught = {*HELPERS.glob("*.py"), *HELPERS.glob("billing/*.py")} - {HELPERS / "__init__.py"}
     assert modules("04") == first
     assert modules("05") == modules("06") == taught

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-LINES, COLUMNS, STRIP = 25, 100, 60  # the text form: at most so many; STRIP for the steps
+LINES, COLUMNS, STRIP = 25, 95, 60  # the text form: at most so many; STRIP for the steps
 KEY = "M model call  T tool call  w waiting  z sleeping  · between calls  ! end  × never read"
 LETTERS = {"model": "M", "tool": "T", "wait": "w", "sleep": "z"}
 KINDS = {"wait_for_message": "wait", "sleep": "sleep"}  # tools that get a look of their own
