@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.billing import files
-from helpers.billing.files import file_tools, folder_hash
+from helpers.billing.files import file_tools, folder_hash, open_inside
 from helpers.tools import Tool, ToolCall, call_tool
 
 from .support import run
@@ -246,6 +246,72 @@ def test_a_pipe_is_refused_and_does_not_block(trapped: World) -> None:
     assert "'pipe' is special" in trapped.refuses("Read", path="pipe")
 
 
+Swap = Callable[[World], None]
+
+
+def link_the_file(world: World) -> None:
+    (world.folder / "notes/today.md").unlink()
+    (world.folder / "notes/today.md").symlink_to(world.secret)
+
+
+def link_its_folder(world: World) -> None:
+    (world.folder / "notes").rename(world.folder / "away")
+    (world.folder / "notes").symlink_to(world.secret.parent)
+    world.secret.rename(world.secret.parent / "today.md")
+
+
+def make_it_a_pipe(world: World) -> None:
+    (world.folder / "notes/today.md").unlink()
+    os.mkfifo(world.folder / "notes/today.md")
+
+
+def link_it_hard(world: World) -> None:
+    (world.folder / "notes/today.md").unlink()
+    os.link(world.secret, world.folder / "notes/today.md")
+
+
+@needs_posix
+@pytest.mark.parametrize("swap", [link_the_file, link_its_folder, make_it_a_pipe, link_it_hard])
+def test_what_is_swapped_between_listing_and_opening_is_not_read(
+    world: World, monkeypatch: pytest.MonkeyPatch, swap: Swap
+) -> None:
+    def listed(root: Path, path: str) -> int:
+        swap(world)
+        return open_inside(root, path)
+
+    monkeypatch.setattr(files, "open_inside", listed)
+    table = {tool.name: tool for tool in file_tools(world.folder)}
+    call = ToolCall("toolu_1", "Read", {"path": "notes/today.md"})
+    block: Any = run(call_tool(table, call))
+    assert block["is_error"]
+    assert SECRET not in block["content"]
+    assert str(world.base) not in block["content"]
+
+
+@needs_posix
+def test_a_hard_link_to_the_outside_is_not_read(world: World) -> None:
+    os.link(world.secret, world.folder / "inside.md")
+    text, is_error = world.ask("Read", path="inside.md")
+    assert is_error
+    assert "linked" in text
+
+
+def test_listing_a_folder_asks_the_system_for_no_path_by_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Any] = []
+    lstat = os.lstat
+
+    def counted(path: Any, **how: Any) -> os.stat_result:
+        looks.append(path)
+        return lstat(path, **how)
+
+    tools = {tool.name: tool for tool in file_tools(world.folder)}
+    monkeypatch.setattr(os, "lstat", counted)
+    run(call_tool(tools, ToolCall("toolu_1", "Glob", {"pattern": "**/*"})))
+    assert looks == []
+
+
 @needs_posix
 def test_a_socket_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(world.folder)  # the address of a socket must be short
@@ -343,7 +409,7 @@ def test_a_folder_that_went_away_is_an_error(world: World) -> None:
     tools = file_tools(world.folder)
     world.folder = world.folder.rename(world.base / "moved")
     for name, arguments in (("Read", {"path": "top.md"}), ("Glob", {"pattern": "*"})):
-        assert "FileNotFoundError: no file" in world.ask(name, tools, **arguments)[0]
+        assert "the folder can't be read" in world.ask(name, tools, **arguments)[0]
 
 
 def test_a_folder_that_is_none_is_the_callers_error(world: World) -> None:

@@ -44,17 +44,25 @@ class Grep(Arguments):
     ignore_case: bool = True
 
 
-def kind_of(path: Path) -> str:
+def kind_of(entry: os.DirEntry[str]) -> str:
     """Return "plain", "folder", "linked" (or junction), or "special": device, pipe, socket."""
-    if path.is_symlink() or os.path.realpath(path) != str(path):
+    if entry.is_symlink() or getattr(entry, "is_junction", bool)():
         return "linked"
-    mode = path.lstat().st_mode
-    return "plain" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "special"
+    if entry.is_dir(follow_symlinks=False):
+        return "folder"
+    return "plain" if entry.is_file(follow_symlinks=False) else "special"
 
 
-def entries(root: Path) -> dict[str, str]:
+def entries(root: Path, below: str = "") -> dict[str, str]:
     """Return what is in a folder, {"notes/today.md": "plain", …}; links are not followed."""
-    return dict(sorted((p.relative_to(root).as_posix(), kind_of(p)) for p in root.rglob("*")))
+    found: dict[str, str] = {}
+    with os.scandir(root / below) as listed:
+        for entry in listed:
+            path = f"{below}{entry.name}"
+            found[path] = kind_of(entry)
+            if found[path] == "folder":
+                found |= entries(root, f"{path}/")
+    return dict(sorted(found.items()))
 
 
 def visible(path: str) -> bool:
@@ -103,10 +111,34 @@ def pick(found: dict[str, str], asked: str) -> str:
     raise FileNotFoundError(f"no file {one_line(path, 100)!r}; {hint}")
 
 
+def open_inside(root: Path, path: str) -> int:
+    """Open a plain file by its path below a folder, no step of which may be a link by now.
+
+    OSError: one is, or it can't be opened. It is looked at once more when it is open, so that
+    what was swapped since it was listed is noticed, and a pipe does not block.
+    """
+    no_link = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    *folders, name = path.split("/")
+    if os.open not in os.supports_dir_fd:  # Windows
+        return os.open(root / path, os.O_RDONLY)
+    at = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for folder in folders:
+            inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | no_link, dir_fd=at)
+            os.close(at)
+            at = inner
+        return os.open(name, os.O_RDONLY | no_link, dir_fd=at)
+    finally:
+        os.close(at)
+
+
 def load(root: Path, path: str) -> list[str]:
     """Return the lines of a listed file. ValueError: too large, not text, not readable."""
     try:
-        with open(root / path, encoding="utf-8-sig") as file:
+        with open(open_inside(root, path), encoding="utf-8-sig") as file:
+            info = os.fstat(file.fileno())
+            if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
+                raise ValueError(f"refused: {path!r} is special or linked, not a plain file")
             text = file.read(MAX_SIZE + 1)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", "not UTF-8 text")
