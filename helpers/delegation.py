@@ -126,7 +126,7 @@ async def final_answer(agent: Agent, form: type[BaseModel], repairs: int = 2) ->
     schema = {"type": "json_schema", "schema": transform_schema(form)}
     config = agent.request.get("output_config") or {}
     extra: dict[str, Any] = {"output_config": {**config, "format": schema}}
-    if agent.tools:
+    if agent.params:
         extra["tool_choice"] = {"type": "none"}
     for attempt in range(1, repairs + 2):
         agent.messages.append({"role": "user", "content": request})
