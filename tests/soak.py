@@ -19,6 +19,7 @@ from typing import Any
 import anthropic
 import httpx2
 
+from helpers.agent import BadReply
 from helpers.hub import Hub
 from helpers.replies.client import Session
 from helpers.replies.scripted import Answer, Canned, Failure, scripted
@@ -111,12 +112,17 @@ FAULTS: dict[str, Callable[[Run], Answer]] = {
         }
     ],
     "swallowed cancel": calls("stubborn"),
+    "no message": lambda run: ends(run, "crashed", Canned([{"text": "garbled"}])),
+    "failing print": once([{"sleep": {"seconds": 1}}]),
+    "exit": calls("leaves"),
+    "thread": calls("thread"),
+    "plain handler": calls("plain"),
 }
 
 
 def answer(run: Run, agent: str, turn: int) -> Answer:
     """What an agent replies: its fault when the moment has come, else something at random."""
-    if agent == run.victim and turn >= run.moment and not run.met:
+    if agent == run.victim and turn >= run.moment and (not run.met or run.fault == "no message"):
         run.met = True
         return FAULTS[run.fault](run)
     others = [name for name in run.names if name != agent]
@@ -148,7 +154,20 @@ def tools(hub: Hub, name: str) -> list[Tool]:
             await hub.clock.sleep(2)
         return "swallowed"
 
-    odd = {"raises": raises, "hangs": hangs, "number": number, "stubborn": stubborn}
+    def leaves(_: NoArguments) -> str:
+        sys.exit("usage: …")
+
+    async def thread(_: NoArguments) -> str:
+        async with hub.clock.outside("a thread"):
+            return await asyncio.to_thread(str, "done")
+
+    def plain(_: NoArguments) -> str:
+        return "plain"
+
+    odd: dict[str, Callable[[Any], object]] = {
+        **{"raises": raises, "hangs": hangs, "number": number, "stubborn": stubborn},
+        **{"leaves": leaves, "thread": thread, "plain": plain},
+    }
     own = [Tool(key, key, NoArguments, handler) for key, handler in odd.items()]
     return [*own, sleep_tool(hub.clock), *messaging_tools(hub, name)]
 
@@ -169,10 +188,27 @@ async def disturb(run: Run, team: Crew, whole: asyncio.Task[Any]) -> None:
             run.wanted = "refused"
 
 
+class Garbling:
+    """A client that makes of a reply that says "garbled" what is no message at all."""
+
+    def __init__(self, client: anthropic.AsyncAnthropic) -> None:
+        self.client, self.messages = client, self
+
+    async def create(self, **request: Any) -> Any:
+        reply = await self.client.messages.create(**request)
+        if reply.content and getattr(reply.content[0], "text", "") == "garbled":
+            return reply.model_copy(update={"content": None})
+        return reply
+
+
+def broken(line: str) -> None:
+    raise BrokenPipeError("nobody reads")
+
+
 async def play(run: Run, session: Session, hub: Hub) -> None:
     whole = asyncio.current_task()
     assert whole is not None
-    async with crew(session.client, hub) as team:
+    async with crew(Garbling(session.client), hub) as team:
         for name in run.names:
             team.start(
                 name,
@@ -215,12 +251,12 @@ async def soak_one(run: Run, session: Session) -> tuple[Counter[str], Counter[st
     """Play one run; return the fates of messages, the final statuses and what was wrong."""
     before, clock = asyncio.all_tasks(), VirtualClock()
     ticker = asyncio.create_task(run_clock(clock))
-    hub = Hub(clock, show=None)
+    hub = Hub(clock, show=broken if run.fault == "failing print" else None)
     problems = []
     try:
         async with asyncio.timeout(20):
             await asyncio.gather(asyncio.create_task(play(run, session, hub)))
-    except (anthropic.APIError, asyncio.CancelledError):
+    except (anthropic.APIError, asyncio.CancelledError, BadReply):
         pass
     except Bug:
         if run.fault != "crash":
@@ -265,7 +301,7 @@ async def soak(seeds: int, faults: list[str], first: int = 0) -> list[tuple[Any,
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=500, help="runs for each fault")
+    parser.add_argument("--seeds", type=int, default=400, help="runs for each fault")
     parser.add_argument("--fault", choices=list(FAULTS), help="only this one")
     options = parser.parse_args()
     start, statuses, problems = time.perf_counter(), Counter[str](), list[str]()

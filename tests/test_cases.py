@@ -1,7 +1,11 @@
 """The seven recorded cases end as the table of the billing world says, to the cent."""
 
+import asyncio
+import os
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -145,3 +149,63 @@ def test_the_forged_note_is_reported_and_not_in_the_letter() -> None:
     assert "forged" in end.outcome.output.research_summary
     assert "2,499" not in end.letter
     assert "9034" not in end.letter
+
+
+BESIDE = """\
+source: authored
+about: made by a test
+model: claude-sonnet-5-5
+steps:
+- agent: orchestrator
+  reply:
+  - Task: {subagent_type: compliance_reviewer, description: Review, prompt: May we?}
+- agent: compliance_reviewer1
+  reply: In order.
+- agent: compliance_reviewer1
+  reply: '{"case": "cust_12345", "transaction_id": "txn_8f3k2j1", "amount_cents": 4999,
+    "approved": true, "reasons": ["R1"]}'
+- agent: orchestrator
+  reply:
+  - issue_refund: {amount: '49.99', reason: twice, customer_id: cust_12345}
+  - Task: {subagent_type: researcher, description: Look, prompt: Look again.}
+- agent: researcher1
+  reply:
+  - Glob: {pattern: '*'}
+- agent: researcher1
+  reply: Nothing new.
+- agent: orchestrator
+  reply: Paid.
+- agent: orchestrator
+  reply: '{"research_summary": "s", "duplicate_confirmed": true, "refund_amount": 49.99,
+    "compliance_approved": true, "final_action": "paid",
+    "customer_email": {"subject": "s", "body": "b"}}'
+...
+"""
+
+
+@pytest.mark.parametrize("real_seconds", [0.0, 0.3])
+def test_a_person_may_take_long_at_the_gate_beside_a_task_in_flight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real_seconds: float
+) -> None:
+    monkeypatch.setattr("helpers.replies.replay.GRACE", 0.02)
+    (tmp_path / "beside.yaml").write_text(BESIDE, encoding="utf-8")
+
+    async def person(request: ApprovalRequest) -> Approval:
+        await asyncio.sleep(real_seconds if os.environ["COOKBOOK_CLIENT"] == "recorded" else 0)
+        return Approval(True)
+
+    async def body() -> tuple[str, list[Any]]:
+        case = Case("cust_12345", Mandate("Resolve it."), Ledger(), person)
+        async with connect("beside", tmp_path) as session:
+            hub = Hub(session.clock, show=None)
+            files = file_tools(KNOWLEDGE)
+            outcome = await run_case(session.client, hub, case, "Go.", files)
+        kinds = [(event.kind, event.agent) for event in hub.log.events]
+        return outcome.status, [case.refunds(), kinds]
+
+    monkeypatch.setenv("COOKBOOK_CLIENT", "fill")
+    filled = run(body())
+    monkeypatch.setenv("COOKBOOK_CLIENT", "recorded")
+    played = run(body())
+    assert played[0] == filled[0] == "done"
+    assert played[1][0] == filled[1][0] == [("txn_8f3k2j1", "cust_12345", 4999, "ref_9x2m4p7")]
