@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from .agent import Agent, Client, ask, run_agent, take_turns
 from .hub import Hub
-from .tools import Arguments, Tool, explain, is_program_error, neutralise
+from .tools import Arguments, Tool, explain, is_program_error
 from .trace import describe
 
 MODELS = {  # what each alias stands for, as of 2026-11-21; newer models may be out
@@ -89,7 +89,7 @@ class Delegation:
         own: dict[str, Any] = {
             "model": MODELS[role.model],
             "system": f"You are {name}. {role.prompt}",
-            "task": neutralise(prompt),
+            "task": prompt,
             "tools": [self.toolbox[tool] for tool in role.tools],
             "work": partial(work_and_answer, form=role.form) if role.form else take_turns,
         }

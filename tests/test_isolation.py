@@ -317,7 +317,6 @@ def test_the_answer_of_a_name_that_was_killed_and_started_again_is_no_internal_e
             answer = asyncio.create_task(team.answer("lead"))
             await settle()
             team.stop(["lead"], "killed")
-            await settle()
             start(team, "lead", None)
             with pytest.raises(asyncio.CancelledError):
                 await answer
