@@ -57,6 +57,7 @@ if __name__ == "__main__":
 
 ASK = '''LEDGER = Path(__file__).parent / "refunds.db"  # so that a second run pays nothing again
 
+
 async def ask(request: ApprovalRequest) -> Approval:
     """Ask the person at the terminal; only "yes" pays."""
     print(f"Refund ${request.cents / 100:.2f} of {request.transaction_id} to {request.card}?")
