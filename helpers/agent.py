@@ -111,8 +111,8 @@ class Agent:
             raise ValueError(f"request can't hold {', '.join(sorted(clash))}: give it by itself")
         self.box: Mailbox = self.hub.boxes[self.name]  # its own, even if the name is used again
         given = messaging_tools(self.hub, self.name) if self.tools is None else self.tools
-        self.toolbox = by_name(tool for tool in given if isinstance(tool, Tool))
-        self.params = [tool.param() if isinstance(tool, Tool) else tool for tool in given]
+        self.toolbox = by_name(tool for tool in given if not isinstance(tool, dict))
+        self.params = [tool if isinstance(tool, dict) else tool.param() for tool in given]
 
     def check_alive(self) -> None:
         """Raise CancelledError if the agent was stopped, even if what it awaited swallowed that."""
@@ -239,7 +239,7 @@ async def run_tools(agent: Agent, turn: int, calls: list[ToolCall], results: lis
 
 
 def add_mail(agent: Agent, results: list[Block]) -> None:
-    """Put mail that has come in behind the last of these results, or into a message of its own."""
+    """Put mail that has come in into the last of these results, or into a message of its own."""
     if not (mail := agent.hub.drain(agent.name)):
         return
     block = {"type": "text", "text": render(mail)}

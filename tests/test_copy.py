@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from helpers.lessons.__main__ import main as tool
 from helpers.lessons.copying import copy, modules
-from helpers.lessons.home import HELPERS
+from helpers.lessons.home import HELPERS, definitions, taught_modules
 from helpers.lessons.mains import MAINS
 from helpers.lessons.notebooks import ROOT, notebook_paths
 
@@ -90,6 +91,11 @@ def test_the_cells_of_01_to_04_run_without_helpers(tmp_path: Path, api: Api) -> 
     printed = run_alone(tmp_path, api.url)
     assert "[lead] ← helper1: A colour: green" in printed
     assert printed.endswith("It is green.\n")
+
+
+def test_no_name_is_defined_twice_in_what_is_copied_into_one_file() -> None:
+    names = [name for path in taught_modules() for name in definitions(path.read_text("utf-8"))]
+    assert [name for name, count in Counter(names).items() if count > 1] == []
 
 
 def test_copied_cells_do_not_mention_helpers() -> None:

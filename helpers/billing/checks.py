@@ -59,7 +59,7 @@ def report(outcome: Outcome, hub: Hub, case: Case, estimated: bool) -> str:
 def permissions(agents: dict[str, Sequence[Tool]], case: Case) -> str:
     """Return what each agent can do, from the very tools that are dispatched, and the mandate."""
     lines = [f"Mandate: {case.mandate.goal}"]
-    lines.append(f"  refunds up to {dollars(case.mandate.refund_limit)}, with compliance")
+    lines.append(f"  refunds up to {dollars(case.mandate.refund_limit)}, reviewed before")
     lines.append(f"  approval by a person: {'asked for' if case.approve else 'no gate, no refund'}")
     lines.append(f"  budget ${case.mandate.budget:.2f} for all agents together")
     lines.append("Tools read or suggest, but for those marked (acts).")

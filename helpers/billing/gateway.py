@@ -119,7 +119,7 @@ def gateway_tool(customer: str, charges: Iterable[Charge] = CHARGES) -> Tool:
     async def check_payment_gateway(arguments: GatewayArguments) -> str:
         cents, day = parse_cents(arguments.amount), date.fromisoformat(arguments.transaction_date)
         found = [c for c in charges if c.customer == customer and c.cents == cents]
-        lines = [describe(charge) for charge in found if charge.time.date() == day]
+        lines = [charge_lines(charge) for charge in found if charge.time.date() == day]
         start = f"Payment gateway, {day}, {dollars(cents)}: "
         return start + ("\n".join(["", *lines]) if lines else "no such transaction")
 
@@ -131,7 +131,7 @@ def gateway_tool(customer: str, charges: Iterable[Charge] = CHARGES) -> Tool:
     )
 
 
-def describe(charge: Charge) -> str:
+def charge_lines(charge: Charge) -> str:
     """Return a charge in the gateway's words; "eligible" is the gateway's view, not our policy."""
     free = charge.settled is not None and charge.refund is None
     no = f"NO, refunded as {charge.refund}" if charge.refund else "NO, not settled"

@@ -18,9 +18,9 @@ HOME = "# helpers/"
 COMMENT = re.compile(r"# (?!helpers/)")
 WHOLE = "## The whole code"
 ABOUT = """
-What this lesson built, word for word as in `helpers/`: one folded cell a module. A click on its bar
-opens it. To copy by hand, take these cells of each lesson in order; nothing in them imports
-`helpers`."""
+The modules that this lesson comes to, as they are but for their imports of each other: one folded
+cell each. A click on its bar opens it. To copy by hand, take the cells that begin with
+`# helpers/`, of each lesson in order; they need nothing of `helpers`."""
 FOLDED = {"jupyter": {"source_hidden": True}}
 
 
@@ -103,7 +103,7 @@ def imports_cell(modules: list[Path]) -> str:
         for file, names in relative_imports(path).items():
             if file not in modules:
                 needed.setdefault(file, set()).update(names)
-    lines = ["# Built in other lessons:"]
+    lines = ["# Imports: what other lessons built"]
     for file, wanted in sorted(needed.items()):
         start = f"from {'.'.join(file.relative_to(ROOT).with_suffix('').parts)} import "
         line = ""

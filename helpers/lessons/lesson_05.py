@@ -69,7 +69,7 @@ async def check_second_reviewer(answer: Any) -> str | None:
     if extra := [tool for tool in role.tools if tool not in READING]:
         return f"tone_reviewer may only read, but it has {', '.join(extra)}"
     if role.form is not None:
-        return "with a form its verdict would replace the one of compliance"
+        return "its answer is to be text, so its role has no form"
     if role.model not in MODELS:
         return f"there is no model {role.model!r}; there are: {', '.join(MODELS)}"
     result = await delegate(answer, "tone_reviewer")

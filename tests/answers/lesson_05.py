@@ -58,7 +58,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("05.1", dict(ROLES), "no tone_reviewer"),
     ("05.1", {**ROLES, "tone_reviewer": "Be kind."}, "should be a Role"),
     ("05.1", roles(tools=("Read", "issue_refund")), "it has issue_refund"),
-    ("05.1", roles(form=ComplianceVerdict), "would replace the one of compliance"),
+    ("05.1", roles(form=ComplianceVerdict), "is to be text"),
     ("05.1", roles(model="claude-haiku-5-5"), "there is no model"),
     ("05.2", {}, "a Role"),
     ("05.2", ROLES, "still has the gateway"),
