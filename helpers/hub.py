@@ -43,10 +43,14 @@ Line = Callable[[Event], str | None]
 
 
 class Clock:
-    """Real time. A recording brings a virtual clock with the same four methods."""
+    """Real time, from 0 at its first use. A recording brings a virtual clock with these methods."""
+
+    started: float | None = None
 
     def time(self) -> float:
-        return asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        self.started = now if self.started is None else self.started
+        return now - self.started
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
