@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anthropic
+import httpx2
 import pytest
 
-from helpers.hub import Event, Hub
-from helpers.replies.client import MODES, Session, SettingError, connect
+from helpers.hub import Event, Hub, trace_line
+from helpers.replies.client import MODES, Session, SettingError, Transport, connect
 from helpers.replies.recording import ClockStep, Exchange, RecordingError, load, save
-from helpers.replies.replay import Replay, ReplayError
+from helpers.replies.replay import ReplayError
 from helpers.spawn import helper_tools
 from helpers.team import Crew, crew
 from helpers.trace import trace_line
@@ -64,7 +65,8 @@ steps:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("helpers.replies.replay.GRACE", 0.02)
+    for module in ("replay", "stepping"):
+        monkeypatch.setattr(f"helpers.replies.{module}.GRACE", 0.02)
 
 
 class Stage:
@@ -279,6 +281,12 @@ def test_a_timeout_that_is_not_needed_leaves_no_step(stage: Stage) -> None:
     assert stage.play(body, "fill", PAIR) == "I am Ann."
     assert not any(isinstance(step, ClockStep) for step in load(stage.path).steps)
     assert stage.play(body) == "I am Ann."
+
+
+def test_an_old_message_that_was_rewritten_is_noticed(stage: Stage) -> None:
+    stage.play(fork("This is Bob."), "fill", FORKED)
+    message = stage.fails(fork("This is Bob.", "Who are you, please?"))
+    assert "none for ann" in message
 
 
 def test_agents_that_begin_alike_are_told_apart_by_arrival(stage: Stage) -> None:
@@ -505,7 +513,7 @@ def test_a_reply_that_is_missing_is_reported_when_filling_in(stage: Stage, name:
 
 
 def test_a_real_wait_that_ends_is_not_stuck(stage: Stage) -> None:
-    stage.monkeypatch.setattr("helpers.replies.replay.GRACE", 5.0)
+    stage.monkeypatch.setattr("helpers.replies.stepping.GRACE", 5.0)
 
     async def body(session: Session) -> str:
         await ask(session, "ann")
@@ -555,13 +563,13 @@ steps:
 """
 
 
-def fork(word: str) -> Body[list[str]]:
-    """Ann and Bob are asked who they are, then Ann is told a word."""
+def fork(word: str, asked: str = "Who are you?") -> Body[list[str]]:
+    """Ann and Bob are asked who they are, then Ann is told a word, after what she was asked."""
 
     async def body(session: Session) -> list[str]:
         answers = await pair(session)
         talk: list[Any] = [
-            {"role": "user", "content": "Who are you?"},
+            {"role": "user", "content": asked},
             {"role": "assistant", "content": [{"type": "text", "text": answers[1]}]},
             {"role": "user", "content": word},
         ]
@@ -581,7 +589,9 @@ def test_a_run_that_leaves_its_recording_goes_on_with_the_branch_that_fits(stage
     stage.path.write_text(yes, encoding="utf-8")
     assert stage.play(fork("This is Bob."))[-1] == "Nice to meet you, Bob."
     assert stage.play(fork("Bob is a liar."))[-1] == "I know."
-    assert "sent:     Bob is late." in stage.fails(fork("Bob is late."))
+    message = stage.fails(fork("Bob is late."))
+    assert "sent:     Bob is late." in message
+    assert message.endswith("This branch is not recorded; free play is on scripted agents.")
 
 
 def test_a_branch_that_begins_otherwise_is_no_branch_of_this_run(stage: Stage) -> None:
@@ -591,9 +601,14 @@ def test_a_branch_that_begins_otherwise_is_no_branch_of_this_run(stage: Stage) -
     assert "sent:     Bob is a liar." in stage.fails(fork("Bob is a liar."))
 
 
-def test_a_reply_that_can_t_be_sent_is_named_and_nobody_waits(stage: Stage) -> None:
-    text = PAIR.replace("I am Bob.", "[{look: {page: !!binary aGVsbG8=}}]")
-    assert "team.yaml can't be played: TypeError" in stage.fails(pair, "fill", text)
+def test_a_mistake_of_the_replay_itself_ends_the_run_and_is_raised_as_it_is(stage: Stage) -> None:
+    def answer(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    stage.play(pair, "fill", PAIR)
+    stage.monkeypatch.setattr("helpers.replies.replay.answer", answer)
+    with pytest.raises(ZeroDivisionError):
+        stage.play(pair)
 
 
 def test_a_failure_stops_everyone_who_waits_and_fails_everyone_after(stage: Stage) -> None:
@@ -658,13 +673,13 @@ def test_a_cancel_from_outside_stays_a_cancel(stage: Stage) -> None:
 
 def test_a_replay_error_is_not_retried(stage: Stage) -> None:
     async def body(session: Session) -> None:
-        asked = Replay.ask
+        asked = Transport.handle_async_request
 
-        async def counting(self: Replay, request: dict[str, Any]) -> dict[str, Any]:
+        async def counting(self: Transport, request: httpx2.Request) -> httpx2.Response:
             requests.append(request)
             return await asked(self, request)
 
-        stage.monkeypatch.setattr(Replay, "ask", counting)
+        stage.monkeypatch.setattr(Transport, "handle_async_request", counting)
         patient = session.client.with_options(max_retries=4)
         with pytest.raises(ReplayError) as caught:
             await patient.messages.create(
@@ -672,7 +687,7 @@ def test_a_replay_error_is_not_retried(stage: Stage) -> None:
             )
         assert not isinstance(caught.value, anthropic.APIError)
 
-    requests: list[dict[str, Any]] = []
+    requests: list[httpx2.Request] = []
     stage.play(pair, "fill", PAIR)
     stage.fails(body)
     assert len(requests) == 1
@@ -681,7 +696,7 @@ def test_a_replay_error_is_not_retried(stage: Stage) -> None:
 def test_streaming_and_other_endpoints_are_refused(stage: Stage) -> None:
     async def body(session: Session) -> list[str]:
         request: Any = {"model": "test-model", "messages": [{"role": "user", "content": "Hi."}]}
-        with pytest.raises(ReplayError, match=r"messages\.create only"):
+        with pytest.raises(ReplayError, match=r"no stream"):
             async with session.client.messages.stream(max_tokens=1, **request):
                 pass
         with pytest.raises(ReplayError, match="count_tokens"):
@@ -690,6 +705,26 @@ def test_streaming_and_other_endpoints_are_refused(stage: Stage) -> None:
 
     stage.play(pair, "fill", PAIR)
     assert stage.play(body) == ["I am Bob.", "I am Ann."]
+
+
+def test_no_header_of_the_machine_is_sent_along(stage: Stage) -> None:
+    async def body(session: Session) -> list[str]:
+        answered = Transport.handle_async_request
+
+        async def reading(self: Transport, request: httpx2.Request) -> httpx2.Response:
+            headers.append(request.headers)
+            return await answered(self, request)
+
+        stage.monkeypatch.setattr(Transport, "handle_async_request", reading)
+        await session.client.with_options(timeout=9).models.retrieve("any")
+        return await pair(session)
+
+    headers: list[httpx2.Headers] = []
+    stage.play(pair, "fill", PAIR)
+    stage.monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "X-Team: shop\nodd\nAuthorization: secret")
+    assert stage.play(body) == ["I am Bob.", "I am Ann."]
+    assert len(headers) == 3
+    assert not any("x-team" in sent or "authorization" in sent for sent in headers)
 
 
 def test_a_missing_recording_is_reported(stage: Stage) -> None:
@@ -720,6 +755,26 @@ def test_no_key_gets_into_a_recording_and_it_still_matches(stage: Stage) -> None
     assert token not in text
     assert "(SHOP_PASSWORD)" in text
     assert stage.play(body) == ["I am Ann.", "I am Bob."]
+
+
+def test_what_stands_in_the_env_file_alone_does_not_get_into_a_recording(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(session: Session) -> list[str]:
+        return [await ask(session, "ann", 'Use pa"ss, {word}.'), await ask(session, "bob")]
+
+    env_file = stage.folder / ".env"
+    env_file.write_text("SHOP_PASSWD='pa\"ss, {word}'\n", encoding="utf-8")
+    monkeypatch.setattr("helpers.replies.client.ENV_FILE", env_file)
+    stage.play(body, "fill", PAIR)
+    assert "user: Use (SHOP_PASSWD).\n" in stage.path.read_text(encoding="utf-8")
+    assert stage.play(body) == ["I am Ann.", "I am Bob."]
+
+
+def test_a_variable_of_the_learner_that_stands_in_a_recording_does_no_harm(stage: Stage) -> None:
+    stage.play(pair, "fill", PAIR)
+    stage.monkeypatch.setenv("MY_URL", "Who are you?")
+    assert stage.play(pair) == ["I am Bob.", "I am Ann."]
 
 
 def notices(lines: Iterable[str]) -> list[str]:
@@ -825,7 +880,7 @@ def test_a_wrong_setting_or_name_shows_the_cell_and_not_our_own_lines(
 
     stage.play(pair, "fill", PAIR)
     monkeypatch.setenv(variable, value)
-    assert run(cell()) == ["cell", "__aenter__", "connect"]
+    assert run(cell()) == ["cell", "connect"]
 
 
 def test_an_unknown_mode_is_answered_with_the_modes(stage: Stage) -> None:

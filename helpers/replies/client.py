@@ -4,10 +4,11 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anthropic
 import httpx2
@@ -15,13 +16,16 @@ from dotenv import dotenv_values
 
 from ..hub import Clock
 from ..team import heartbeat
-from .recording import FOLDER, MODEL_INFO, RecordingError, load, load_branches, scrub
+from .recording import FOLDER, MODEL_INFO, RecordingError, load
 from .replay import Replay, ReplayError
+from .scrubbing import scrubber
+from .stepping import driven
 
 HELPERS = Path(__file__).resolve().parents[1]
 ENV_FILE = HELPERS.parent / ".env"
 MODES = ("recorded", "lenient", "live")  # and "fill", which is for the tool alone
 LIVE_MODEL = "claude-sonnet-5-5"
+Reply = dict[str, Any] | httpx2.Response
 
 
 class SettingError(ValueError):
@@ -50,21 +54,37 @@ def setting(name: str, default: str = "") -> str:
         raise SettingError(f"{ENV_FILE.name} is not UTF-8 text: save it again as UTF-8") from None
 
 
-@asynccontextmanager
-async def connect(name: str, folder: Path = FOLDER) -> AsyncIterator[Session]:
-    """Open the session of one run, in the mode that COOKBOOK_CLIENT names ("recorded" by default).
+def connect(name: str, folder: Path = FOLDER) -> AbstractAsyncContextManager[Session]:
+    """Return the session of one run, in the mode of COOKBOOK_CLIENT ("recorded" by default).
 
     Leaving it checks that the recording was played to its end. SettingError: unknown mode, or no
     key in live mode. RecordingError: it can't be read. ReplayError: the run and it disagree.
     """
-    mode = setting("COOKBOOK_CLIENT", "recorded")
-    opened = _live() if mode == "live" else _replayed(name, folder, mode)
     try:
-        async with opened as session, stoppable():
-            yield session
-    except (SettingError, RecordingError, ReplayError) as error:
-        # Its message says it all; the way it took is ours and the SDK's.
-        raise error.with_traceback(None) from error.__cause__
+        mode = setting("COOKBOOK_CLIENT", "recorded")
+        if mode == "live":
+            return _live(_live_client())
+        if mode not in (*MODES, "fill"):
+            raise SettingError(f"COOKBOOK_CLIENT is {mode!r}; it can be {', '.join(MODES)}")
+        recording = load(folder / f"{name}.yaml")
+        branches = [load(path) for path in sorted(folder.glob(f"{name}.*.yaml"))]
+        return _replayed(Replay(recording, mode, _pace(), branches, _secrets_out()))
+    except (SettingError, RecordingError) as error:
+        raise error.with_traceback(None) from None  # its message says it all
+
+
+def _pace() -> float:
+    pace = setting("COOKBOOK_PACE", "0")
+    try:
+        if 0 <= float(pace) <= 60:
+            return float(pace)
+    except ValueError:
+        pass
+    raise SettingError(f"COOKBOOK_PACE is {pace!r}; it is seconds from 0 to 60, such as 0.3")
+
+
+def _secrets_out() -> Callable[[Any], Any]:
+    return scrubber([*dotenv_values(ENV_FILE).items(), *os.environ.items()])
 
 
 @asynccontextmanager
@@ -95,22 +115,11 @@ def _shorten(error: BaseException) -> None:
     if frame:
         frame.tb_next = None
     if isinstance(error, anthropic.APIError) and (reason := error.__cause__):
-        error.add_note(scrub(f"Reason: {type(reason).__name__}: {reason}"))
+        error.add_note(_secrets_out()(f"Reason: {type(reason).__name__}: {reason}"))
         error.__cause__ = None
 
 
-def _pace() -> float:
-    pace = setting("COOKBOOK_PACE", "0")
-    try:
-        if 0 <= float(pace) <= 60:
-            return float(pace)
-    except ValueError:
-        pass
-    raise SettingError(f"COOKBOOK_PACE is {pace!r}; it is seconds from 0 to 60, such as 0.3")
-
-
-@asynccontextmanager
-async def _live() -> AsyncIterator[Session]:
+def _live_client() -> anthropic.AsyncAnthropic:
     key, token = setting("ANTHROPIC_API_KEY").strip(), setting("ANTHROPIC_AUTH_TOKEN").strip()
     if not re.fullmatch(r"[!-~]*", key + token):  # the transport would show it in its error
         raise SettingError(
@@ -121,15 +130,17 @@ async def _live() -> AsyncIterator[Session]:
             "COOKBOOK_CLIENT=live needs a key. Put this line into the file .env beside README.md: "
             "ANTHROPIC_API_KEY=your-key"
         )
+    address = setting("ANTHROPIC_BASE_URL") or None
+    token_alone = None if key else token
+    return anthropic.AsyncAnthropic(api_key=key or None, auth_token=token_alone, base_url=address)
+
+
+@asynccontextmanager
+async def _live(client: anthropic.AsyncAnthropic) -> AsyncIterator[Session]:
     model = setting("COOKBOOK_MODEL", LIVE_MODEL)
-    client = anthropic.AsyncAnthropic(
-        api_key=key or None,
-        auth_token=None if key else token,
-        base_url=setting("ANTHROPIC_BASE_URL") or None,
-    )
     print(f"live: the API answers ({model}, unless a role names another); this costs money")
     try:
-        async with client:
+        async with client, stoppable():
             yield Session(client, Clock(), model, "live", "live")
     except anthropic.AuthenticationError as error:
         error.add_note("The API refused the key: check ANTHROPIC_API_KEY, in the shell or in .env.")
@@ -139,29 +150,38 @@ async def _live() -> AsyncIterator[Session]:
         raise
 
 
-class ReplayTransport(httpx2.AsyncBaseTransport):
-    """Stands where the network would be, below a real AsyncAnthropic."""
+class Transport(httpx2.AsyncBaseTransport):
+    """Stands where the network would be, below a real AsyncAnthropic, and asks for each reply."""
 
-    def __init__(self, replay: Replay) -> None:
-        self._replay = replay
+    def __init__(self, respond: Callable[[str], Awaitable[Reply]]) -> None:
+        self._respond = respond
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if request.method == "GET":
             return httpx2.Response(200, json=MODEL_INFO)
-        body = json.loads(scrub((await request.aread()).decode()))
-        if request.url.path != "/v1/messages" or body.get("stream"):
-            raise ReplayError(f"a recording answers messages.create only, not {request.url.path}")
-        return httpx2.Response(200, json=await self._replay.ask(body))
+        text = (await request.aread()).decode()
+        streamed = '"stream":true' in text and json.loads(text).get("stream")
+        if request.url.path != "/v1/messages" or streamed:
+            what = "stream" if streamed else request.url.path
+            raise ReplayError(f"only messages.create is answered here, no {what}")
+        reply = await self._respond(text)
+        if isinstance(reply, httpx2.Response):
+            return reply
+        content = json.dumps(reply)  # plain ASCII, whatever a script holds
+        return httpx2.Response(200, content=content, headers={"content-type": "application/json"})
 
 
 async def client_over(
     transport: httpx2.AsyncBaseTransport, name: str, max_retries: int = 0
 ) -> anthropic.AsyncAnthropic:
     """Return a real client that nothing of this machine leaks into: no key, profile or proxy."""
+    lines = os.environ.get("ANTHROPIC_CUSTOM_HEADERS", "").split("\n")  # the SDK takes them along
+    headers: Any = {line.partition(":")[0].strip(): anthropic.Omit() for line in lines}
     client = anthropic.AsyncAnthropic(
         api_key=name,
         base_url=f"http://{name}.invalid",
         max_retries=max_retries,
+        default_headers=headers,
         http_client=httpx2.AsyncClient(transport=transport, trust_env=False),
     )
     # The SDK looks up its platform in a thread at its first request: get that over with.
@@ -170,31 +190,14 @@ async def client_over(
 
 
 @asynccontextmanager
-async def _replayed(name: str, folder: Path, mode: str) -> AsyncIterator[Session]:
-    if mode not in (*MODES, "fill"):
-        raise SettingError(f"COOKBOOK_CLIENT is {mode!r}; it can be {', '.join(MODES)}")
-    recording = load(folder / f"{name}.yaml")
-    replay = Replay(recording, mode, _pace(), load_branches(recording))
-    client = await client_over(ReplayTransport(replay), "recorded")
-    body = asyncio.current_task()
-    assert body is not None, "an `async with` block always runs in a task"
+async def _replayed(replay: Replay) -> AsyncIterator[Session]:
+    recording, mode = replay.recording, replay.mode
+    client = await client_over(Transport(replay.ask), "recorded")
     origin = "written by hand, no model" if recording.source == "authored" else recording.about
     print(f"{mode}: {recording.path.name}, replies {recording.source} ({origin})")
-    driver = asyncio.create_task(replay.drive(body))
     try:
-        yield Session(client, replay.clock, recording.model, mode, recording.source)
-    except (asyncio.CancelledError, Exception) as error:
-        if replay.failure is None:
-            raise
-        cause = None if isinstance(error, asyncio.CancelledError | ReplayError) else error
-        raise replay.failure from cause
+        async with driven(replay.clock, replay.drive()), stoppable():
+            yield Session(client, replay.clock, recording.model, mode, recording.source)
     finally:
-        replay.clock.close()
-        driver.cancel()
-        await asyncio.gather(driver, return_exceptions=True)
-        if replay.failure and body.cancelling():
-            body.uncancel()  # the driver's own cancel; the failure is raised in its place
         await client.close()
-    if replay.failure:
-        raise replay.failure
     replay.finish()

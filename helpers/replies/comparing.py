@@ -1,15 +1,30 @@
-"""Puts a request into the words of a recording and says where two of them differ."""
+"""What a replay makes of a request: what is new in it, in a recording's words, and what differs."""
 
 import hashlib
 import itertools
 import json
 from typing import Any
 
-from ..trace import one_line
-from .recording import FILL, Exchange
+from ..hub import one_line
+from .recording import FILL, Exchange, Recording
 
 Difference = tuple[tuple[str | int, ...], Any, Any]
 MISSING = object()
+MESSAGES = '"messages":['  # no text can hold this: its quotes would be escaped
+
+
+def parse(text: str, known: str = "") -> tuple[dict[str, Any], str]:
+    """Return a request with only those messages that follow the known ones, and all as text.
+
+    That text is what is `known` of the next request; it is empty if this one begins otherwise.
+    """
+    start = text.index(MESSAGES) + len(MESSAGES)
+    if not text.startswith(known, start):
+        return {}, ""
+    new = start + len(known)
+    messages, length = json.JSONDecoder().raw_decode("[" + text[new:])
+    end = new + length - 2
+    return json.loads(text[:start] + text[end:]) | {"messages": messages}, text[start:end] + ","
 
 
 def digest(value: object) -> str:
@@ -17,28 +32,24 @@ def digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def describe(body: dict[str, Any], known: int, call_ids: list[str]) -> dict[str, Any]:
-    """Return a request in the words of a recording.
+def describe(body: dict[str, Any], said: list[Any]) -> dict[str, Any]:
+    """Return a request in the words of a recording; `said` is the turn that its messages follow.
 
-    `known` messages were there before; `call_ids` are the calls that the last of them made. Tools
-    are told by a digest each, results by the order of the calls.
+    Tools are told by a digest each, results by the order of the calls.
     """
     words = {key: body[key] for key in sorted(body) if key not in ("messages", "tools")}
     if "tools" in body:
         words["tools"] = {tool["name"]: digest(tool) for tool in body["tools"]}
-    words["messages"] = [
-        {message["role"]: _content(message["content"], call_ids)}
-        for message in body["messages"][known:]
-    ]
+    calls = [b["id"] for turn in said for b in turn["content"] if b["type"] == "tool_use"]
+    words["messages"] = [{m["role"]: _content(m["content"], calls)} for m in body["messages"]]
     return words
 
 
-def _content(content: Any, call_ids: list[str]) -> Any:
+def _content(content: Any, calls: list[str]) -> Any:
     if isinstance(content, str):
         return content
-    results = [block for block in content if block["type"] == "tool_result"]
-    in_order = [block["tool_use_id"] for block in results] == call_ids
-    return [_block(block, in_order) for block in content]
+    answered = [block["tool_use_id"] for block in content if block["type"] == "tool_result"]
+    return [_block(block, in_order=answered == calls) for block in content]
 
 
 def _block(block: dict[str, Any], in_order: bool) -> dict[str, Any]:
@@ -68,10 +79,10 @@ def differences(recorded: Any, sent: Any, path: tuple[str | int, ...] = ()) -> l
     return [found for key, a, b in pairs for found in differences(a, b, (*path, key))]
 
 
-def gaps(exchange: Exchange, before: dict[str, Any], words: dict[str, Any]) -> list[Difference]:
+def gaps(sent: dict[str, Any], before: dict[str, Any], words: dict[str, Any]) -> list[Difference]:
     """Return where a request differs from its exchange; `before` is what the last one said."""
-    sent = before | (exchange.sent or {})
-    return differences({key: value for key, value in sent.items() if value is not None}, words)
+    recorded = {key: value for key, value in (before | sent).items() if value is not None}
+    return differences(recorded, words)
 
 
 def excerpts(recorded: Any, sent: Any) -> tuple[str, str]:
@@ -83,16 +94,17 @@ def excerpts(recorded: Any, sent: Any) -> tuple[str, str]:
     return mark + one_line(a[start:], 120), mark + one_line(b[start:], 120)
 
 
-def report(file: str, exchange: Exchange, found: list[Difference]) -> str:
+def report(recording: Recording, exchange: Exchange, found: list[Difference]) -> str:
     """Return agent, turn, file, line, field and both texts, and the three ways out."""
     lines = [f"{exchange.agent}, turn {exchange.turn}, sent something else than was recorded."]
-    for path, recorded, sent in found[:4]:
+    for path, recorded, sent in found[:3]:
         a, b = excerpts(recorded, sent)
-        lines.append(f"  {file}:{exchange.line('sent', *path)}, field {'.'.join(map(str, path))}")
+        place = recording.place(exchange, "sent", *path)
+        lines.append(f"  {place}, field {'.'.join(map(str, path))}")
         lines.append(f"    recorded: {a}")
         lines.append(f"    sent:     {b}")
-    if len(found) > 4:
-        lines.append(f"  and {len(found) - 4} more fields")
+    if len(found) > 3:
+        lines.append(f"  and {len(found) - 3} more fields")
     lines.append("Three ways out: undo the change; write what is sent now into the recording with")
     lines.append(f"  {FILL} (from the folder of README.md);")
     lines.append("or set COOKBOOK_CLIENT=lenient and take the old replies.")

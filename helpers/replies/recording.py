@@ -6,17 +6,21 @@ previous exchange. Only replies need to be written by hand: `python -m helpers.l
 plays them through the notebooks and writes the rest.
 """
 
+import gc
 import json
 import os
 import re
 import tempfile
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, TypeAdapter, ValidationError
+
+from ..hub import one_line
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks" / "recordings"
 FILL = ".venv/bin/python -m helpers.lessons fill"
@@ -26,11 +30,8 @@ MODEL_INFO = {
     "display_name": "recorded",
     "created_at": "2026-01-01T00:00:00Z",
 }
-SECRET_NAME = re.compile(
-    r"(KEY|TOKEN|SECRET|PASSWORD|PASSPHRASE|CREDENTIALS?|(^|_)(PASS|PWD|PAT|DSN|DATABASE_URL))$",
-    re.I,
-)
-SECRET_TEXT = re.compile(r"sk-ant-[A-Za-z0-9_-]+")
+STRICT = {"extra": "forbid"}
+Key = tuple[str, int]  # agent and turn
 
 
 class RecordingError(ValueError):
@@ -39,53 +40,72 @@ class RecordingError(ValueError):
 
 @dataclass
 class Exchange:
-    """One model call: what was sent, in the words of `describe`, and the reply, or cancelled."""
+    """One model call: what was sent, in the words of `describe`, and the reply; None: cancelled."""
 
+    __pydantic_config__ = STRICT
     agent: str
-    turn: int
-    reply: list[dict[str, Any]] | None
+    turn: int = 0
+    reply: list[dict[str, Any]] | None = None
     stop_reason: str | None = None
-    usage: dict[str, int] | None = None
+    usage: dict[str, Annotated[int, Field(ge=0, strict=True)]] | None = None
     sent: dict[str, Any] | None = None
-    node: yaml.Node | None = field(default=None, repr=False, compare=False)
 
     @property
-    def key(self) -> tuple[str, int]:
+    def key(self) -> Key:
         return self.agent, self.turn
-
-    def line(self, *path: str | int) -> int:
-        """Return the line, from 1, of the field at this path, or of what is nearest above it."""
-        node = self.node
-        line = node.start_mark.line + 1 if node else 0
-        for key in path:
-            found: list[tuple[yaml.Node, yaml.Node]] = []
-            if isinstance(node, yaml.MappingNode):
-                found = [(k, v) for k, v in node.value if k.value == key]
-            elif isinstance(node, yaml.SequenceNode) and isinstance(key, int):
-                found = [(v, v) for v in node.value[key : key + 1]]
-            if not found:
-                return line
-            line, node = found[0][0].start_mark.line + 1, found[0][1]
-        return line
 
 
 @dataclass
 class ClockStep:
     """The virtual clock fires its next timer, which is due at this many seconds."""
 
-    seconds: float
-    line: int = field(default=0, compare=False)
+    __pydantic_config__ = STRICT
+    seconds: Annotated[float, Field(alias="clock", ge=0, allow_inf_nan=False, strict=True)]
+
+
+def _answered(item: Any) -> Any:
+    """Return an exchange of a file with its reply as blocks. ValueError: none, or of no form."""
+    reply = item.get("reply") if isinstance(item, dict) else []
+    if reply is None and item.pop("cancelled", None) is not True:
+        raise ValueError("a step needs `reply`, or `cancelled: true`")
+    if isinstance(reply, str):
+        return item | {"reply": [{"text": reply}]}
+    for block in reply if isinstance(reply, list) else []:
+        pairs = block.items() if isinstance(block, dict) else ()
+        if [isinstance(value, str if key == "text" else dict) for key, value in pairs] != [True]:
+            raise ValueError("`reply` is a text, or a list of `text: …` and `tool: {…}`")
+    return item
+
+
+Step = Annotated[
+    Annotated[Exchange, BeforeValidator(_answered), Tag("")] | Annotated[ClockStep, Tag("clock")],
+    Discriminator(lambda item: "clock" if isinstance(item, dict) and "clock" in item else ""),
+]
 
 
 @dataclass
 class Recording:
     """A whole file: where the replies come from, the model asked for, and the steps in order."""
 
+    __pydantic_config__ = STRICT
     path: Path
     source: str
     about: str
     model: str
-    steps: list[Exchange | ClockStep]
+    steps: list[Step]
+    text: str = field(default="", repr=False, compare=False)  # of the file, to find a line in
+
+    def exchanges(self) -> dict[Key, Exchange]:
+        return {step.key: step for step in self.steps if isinstance(step, Exchange)}
+
+    def place(self, step: Step, *path: str | int) -> str:
+        """Return file and line of a step, or of a field in it; line 0 if the file has it not."""
+        numbers = [number for number, one in enumerate(self.steps) if one is step]
+        line = _line(self.text, "steps", *numbers, *path) if numbers else 0
+        return f"{self.path.name}:{line}"
+
+
+_RECORDING = TypeAdapter(Recording)
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -93,7 +113,10 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text of several lines as a block."""
+    """Writes text of several lines as a block, and everything in full."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 _Loader.yaml_implicit_resolvers = {}
@@ -118,51 +141,49 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
-class _ClockForm(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    clock: float = Field(ge=0, allow_inf_nan=False)
-
-
-class _ExchangeForm(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    agent: str
-    turn: int = 0
-    reply: str | list[dict[str, Any]] | None = None
-    stop_reason: str | None = None
-    usage: dict[str, int] | None = None
-    sent: dict[str, Any] | None = None
-    cancelled: bool = False
-
-    @model_validator(mode="after")
-    def _is_answered_or_cancelled(self) -> Self:
-        if (self.reply is None) != self.cancelled:
-            raise ValueError("a step needs `reply`, or `cancelled: true`")
-        for block in self.blocks() or []:
-            ((name, value),) = block.items() if len(block) == 1 else [("text", None)]
-            if not isinstance(value, str if name == "text" else dict):
-                raise ValueError("`reply` is a text, or a list of `text: …` and `tool: {…}`")
-        return self
-
-    def blocks(self) -> list[dict[str, Any]] | None:
-        return [{"text": self.reply}] if isinstance(self.reply, str) else self.reply
+def _value(node: Any) -> Any:
+    """Return the JSON value that a node stands for. MarkedYAMLError: it stands for none."""
+    kind, value = (node.id, node.tag.rpartition(":")[2]), node.value
+    problem = f"this is no {kind[1]}"
+    if kind == ("scalar", "str"):
+        return value
+    if kind == ("sequence", "seq"):
+        return [_value(item) for item in value]
+    if kind == ("mapping", "map"):
+        names = [name.value for name, _ in value]
+        odd = [n for i, (n, _) in enumerate(value) if n.id != "scalar" or n.value in names[:i]]
+        if not odd:
+            return {name.value: _value(part) for name, part in value}
+        node, problem = odd[0], "this key stands here twice, or is no text"
+    elif kind[0] == "scalar" and kind[1] in ("null", "bool", "int", "float"):
+        with suppress(ValueError):
+            return None if kind[1] == "null" else json.loads(value)
+    raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
-def _step(path: Path, node: yaml.Node, item: Any) -> Exchange | ClockStep:
-    line = node.start_mark.line + 1
-    form = _ClockForm if isinstance(item, dict) and "clock" in item else _ExchangeForm
+def _parse(text: str) -> Any:
+    collecting = gc.isenabled()
+    gc.disable()  # it would walk all that this process holds, for nodes that are soon gone
     try:
-        step = form.model_validate(item)
-    except ValidationError as error:
-        found = error.errors(include_url=False)[0]
-        where = ".".join(map(str, found["loc"]))
-        raise RecordingError(f"{path.name}:{line}: {where} {found['msg']}") from error
-    if isinstance(step, _ClockForm):
-        return ClockStep(step.clock, line)
-    exchange = Exchange(step.agent, 0, step.blocks(), step.stop_reason, step.usage, step.sent)
-    exchange.node = node
-    return exchange
+        root = yaml.compose(text, Loader=_Loader)
+        return _value(root) if root else None
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _line(text: str, *path: str | int) -> int:
+    """Return the line, from 1, of the value at this path, or of what is nearest above it."""
+    node, line = yaml.compose(text, Loader=_Loader), 1
+    for key in path:
+        parts: dict[Any, Any] = {}
+        if isinstance(node, yaml.MappingNode):
+            parts = {name.value: (name, part) for name, part in node.value}
+        elif isinstance(node, yaml.SequenceNode):
+            parts = {number: (part, part) for number, part in enumerate(node.value)}
+        if key in parts:
+            line, node = parts[key][0].start_mark.line + 1, parts[key][1]
+    return line
 
 
 def load(path: Path) -> Recording:
@@ -172,35 +193,27 @@ def load(path: Path) -> Recording:
         raise RecordingError(f"there is no recording {path.name}; the recordings are: {names}")
     try:
         text = path.read_text(encoding="utf-8")
-        loader = _Loader(text)
-        root = loader.get_single_node()
-        data = loader.construct_document(root) if root else None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = getattr(getattr(error, "problem_mark", None), "line", None)
-        line = f":{where + 1}" if where is not None else ""
-        raise RecordingError(f"{path.name}{line} is not readable: {error}") from error
-    header = ["source", "about", "model", "steps"]
-    if not isinstance(data, dict) or list(data) != header or not isinstance(data["steps"], list):
-        raise RecordingError(f"{path.name}:1: the top needs {', '.join(header)}, in this order")
-    if any(not isinstance(data[name], str) for name in header[:3]):
-        raise RecordingError(f"{path.name}:1: {', '.join(header[:3])} are texts")
-    if text.splitlines()[-1] != "...":
-        raise RecordingError(f"{path.name} is cut off: its last line should be `...`")
-    assert isinstance(root, yaml.MappingNode)
-    nodes = root.value[-1][1].value
-    steps = [_step(path, node, item) for node, item in zip(nodes, data["steps"], strict=True)]
+        if text.splitlines()[-1:] != ["..."]:
+            raise RecordingError(f"{path.name} is cut off: its last line should be `...`")
+        data = _parse(text)
+        known = data if isinstance(data, dict) else {}
+        recording = _RECORDING.validate_python(known | {"path": path, "text": text})
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        where = ".".join(filter(None, map(str, found["loc"])))
+        what = one_line(f"{where}: {found['msg']}", 200)
+        raise RecordingError(f"{path.name}:{_line(text, *found['loc'])}: {what}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = one_line(getattr(error, "problem", error), 200)
+        raise RecordingError(f"{path.name}{line} is not readable: {problem}") from None
     turns: Counter[str] = Counter()
-    for step in steps:
+    for step in recording.steps:
         if isinstance(step, Exchange):
             turns[step.agent] += 1
             step.turn = turns[step.agent]
-    return Recording(path, data["source"], data["about"], data["model"], steps)
-
-
-def load_branches(recording: Recording) -> list[Recording]:
-    """Read the branches of a recording: NAME.denied.yaml is one of NAME.yaml."""
-    paths = recording.path.parent.glob(f"{recording.path.stem}.*.yaml")
-    return [load(path) for path in sorted(paths)]
+    return recording
 
 
 def save(recording: Recording) -> None:
@@ -222,33 +235,16 @@ def save(recording: Recording) -> None:
     os.replace(file.name, recording.path)
 
 
-def _plain(step: Exchange | ClockStep) -> dict[str, Any]:
+def _plain(step: Step) -> dict[str, Any]:
     if isinstance(step, ClockStep):
         return {"clock": step.seconds}
-    item: dict[str, Any] = {"agent": step.agent, "turn": step.turn}
-    if step.sent is not None:
-        item["sent"] = step.sent
-    if step.reply is None:
-        return item | {"cancelled": True}
-    item["reply"] = step.reply[0]["text"] if _only_text(step.reply) else step.reply
-    extra = {"stop_reason": step.stop_reason, "usage": step.usage}
-    return item | {key: value for key, value in extra.items() if value is not None}
-
-
-def _only_text(blocks: list[dict[str, Any]]) -> bool:
-    return len(blocks) == 1 and list(blocks[0]) == ["text"]
-
-
-def scrub(text: str) -> str:
-    """Return the text without keys: `sk-ant-…` and values of variables named like a secret.
-
-    A short value of letters only stays: it is more likely a word, and a prompt may hold it.
-    """
-    for name in filter(SECRET_NAME.search, os.environ):
-        value = os.environ[name]
-        if len(value) >= 8 and not (value.isalpha() and len(value) < 12):
-            text = text.replace(json.dumps(value, ensure_ascii=False)[1:-1], f"({name})")
-    return SECRET_TEXT.sub("(sk-ant-key)", text)
+    reply: Any = step.reply
+    if reply and len(reply) == 1 and "text" in reply[0]:
+        reply = reply[0]["text"]
+    item = {"agent": step.agent, "turn": step.turn, "sent": step.sent, "reply": reply}
+    item |= {"stop_reason": step.stop_reason, "usage": step.usage}
+    item["cancelled"] = True if reply is None else None
+    return {key: value for key, value in item.items() if value is not None}
 
 
 def speaker(body: dict[str, Any]) -> str | None:
@@ -257,10 +253,16 @@ def speaker(body: dict[str, Any]) -> str | None:
     return found[1] if found else None
 
 
-def answer(exchange: Exchange, body: dict[str, Any]) -> dict[str, Any]:
+def size(value: Any) -> int:
+    """Return how many characters a value has as JSON."""
+    return len(json.dumps(value, ensure_ascii=False))
+
+
+def answer(exchange: Exchange, body: dict[str, Any], known: int = 0) -> dict[str, Any]:
     """Return the Messages API response that a recorded reply stands for.
 
-    Usage that the file does not state is an estimate: four characters to a token.
+    Usage that the file does not state is an estimate: four characters to a token; `known` are the
+    characters of earlier messages, which the body leaves out.
     """
     content: list[dict[str, Any]] = []
     for number, block in enumerate(exchange.reply or [], 1):
@@ -272,8 +274,8 @@ def answer(exchange: Exchange, body: dict[str, Any]) -> dict[str, Any]:
             content.append({"type": "tool_use", "id": call_id, "name": name, "input": value})
     calls = any(block["type"] == "tool_use" for block in content)
     usage = exchange.usage or {
-        "input_tokens": len(json.dumps(body, ensure_ascii=False)) // 4,
-        "output_tokens": len(json.dumps(content, ensure_ascii=False)) // 4,
+        "input_tokens": (size(body) + known) // 4,
+        "output_tokens": size(content) // 4,
     }
     return {
         "id": f"msg_{exchange.agent}_{exchange.turn}",

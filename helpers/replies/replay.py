@@ -5,18 +5,18 @@ loop run until it is idle. So agents that run side by side interleave the same w
 """
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import anthropic
 
-from .comparing import describe, gaps, report
-from .conversations import Conversation, Conversations
-from .recording import FILL, ClockStep, Exchange, Recording, answer, save, speaker
-from .stepping import IdleProbe, VirtualClock
+from ..tools import ProgramError
+from .comparing import Difference, describe, gaps, parse, report
+from .recording import FILL, ClockStep, Exchange, Key, Recording, Step, answer, save, size, speaker
+from .stepping import GRACE, REMEDY, VirtualClock, still
 
-GRACE = 5.0  # seconds that a stuck replay is given: a tool may wait for something real
+Words = dict[str, Any]
 
 
 class ReplayError(anthropic.AnthropicError):
@@ -24,17 +24,28 @@ class ReplayError(anthropic.AnthropicError):
 
 
 @dataclass
-class Call:
-    """A request that waits for its reply."""
+class Conversation:
+    """What the replay knows of one agent: its messages so far and what it sent beside them."""
 
-    conversation: Conversation
+    agent: str
+    speaker: str | None
+    turn: int = 0
+    known: str = ""  # its messages up to the last reply, as text
+    said: list[Any] = field(default_factory=list)  # the turn of that reply
+    characters: int = 0  # of both, for the estimate of usage
+    words: Words = field(default_factory=dict)
+    asking: bool = False
+
+
+@dataclass
+class Call:
+    """A request that waits for its reply: `body` has its new messages, `text` all of them."""
+
+    talk: Conversation
     exchange: Exchange
     body: dict[str, Any]
-    reply: asyncio.Future[dict[str, Any]]
-
-
-def _uncancelled(steps: list[Exchange | ClockStep]) -> list[Exchange | ClockStep]:
-    return [step for step in steps if isinstance(step, ClockStep) or step.reply is not None]
+    text: str
+    reply: asyncio.Future[Any]
 
 
 class Replay:
@@ -50,72 +61,64 @@ class Replay:
         self,
         recording: Recording,
         mode: str,
-        pace: float = 0.0,
-        branches: Iterable[Recording] = (),
+        pace: float,
+        branches: list[Recording],
+        scrub: Callable[[Any], Any],
     ) -> None:
-        self.recording, self.mode, self.pace = recording, mode, pace
-        self.branches = list(branches) if mode == "recorded" else []
+        self.recording, self.mode, self.pace, self.scrub = recording, mode, pace, scrub
+        self.strict = mode == "recorded"
+        self.branches = branches if self.strict else []
         self.clock = VirtualClock()
-        self.failure: ReplayError | None = None
-        self._todo = recording.steps[:] if mode == "recorded" else _uncancelled(recording.steps)
-        known = self._todo if mode == "fill" else recording.steps
-        self._exchanges = {s.key: s for s in known if isinstance(s, Exchange)}
-        self._conversations = Conversations()
-        self._waiting: dict[tuple[str, int], Call] = {}
-        self._cancelled: set[tuple[str, int]] = set()
-        self._played: list[Exchange | ClockStep] = []
+        kept = [s for s in recording.steps if isinstance(s, ClockStep) or s.reply is not None]
+        self._todo = recording.steps[:] if self.strict else kept
+        self._exchanges = recording.exchanges()
+        self._talks: list[Conversation] = []
+        self._waiting: dict[Key, Call] = {}
+        self._played: list[Step] = []
 
-    async def ask(self, body: dict[str, Any]) -> dict[str, Any]:
+    async def ask(self, text: str) -> Any:
         """Return the recorded reply to a request once its step has come. ReplayError: none fits."""
-        if self.failure:
-            raise self.failure
+        if self.clock.failure:
+            raise self.clock.failure
         try:
-            call = self._arrive(body)
+            call = self._arrive(text)
         except ReplayError as error:
-            self.fail(error)
+            self.clock.close(error)
             raise
-        self.clock.changed.set()
         try:
-            return await call.reply
+            return await self.clock.hold(call.reply)
         except asyncio.CancelledError:
             self._cancel(call)
             raise
 
-    def fail(self, error: ReplayError) -> None:
-        """Make this the outcome of the run: who waits is stopped, and later requests raise it."""
-        self.failure = self.failure or error
-        for call in self._waiting.values():
-            call.reply.cancel()  # an exception would make each of them look guilty
-        self.clock.changed.set()
-
-    async def drive(self, body: asyncio.Task[Any]) -> None:
-        """Step until cancelled; after a failure cancel the body, so that nobody waits in vain."""
-        try:
-            await self._step()
-        except Exception as error:
-            name = self.recording.path.name
-            self.fail(ReplayError(f"{name} can't be played: {type(error).__name__}: {error}"))
-        body.cancel()
-
-    async def _step(self) -> None:
-        """Play one step after another, until something has failed."""
-        probe = IdleProbe()
+    async def drive(self) -> None:
+        """Play one step after another, until something has failed. ReplayError: it is stuck."""
         while True:
-            await probe.idle()
-            if self.failure:
-                return
             self.clock.changed.clear()
-            if self._next() is None:
-                await self._wait_for_change()
-            else:
+            owed = self._waiting or (self._talks and self._todo) or self.clock.next() is not None
+            if not owed and not self.clock.failure:
+                await self.clock.changed.wait()
+                continue
+            try:
+                await still(self.clock)
+                if self.clock.failure:
+                    return
+                if self._next() is None:
+                    async with asyncio.timeout(None if self.clock.waits_for else GRACE):
+                        await self.clock.changed.wait()
+                    continue
                 await asyncio.sleep(self.pace)
-                await probe.idle()
-                if (step := self._next()) is not None:
-                    self._play(step)
+                await still(self.clock)
+            except TimeoutError:
+                raise ReplayError(self._stuck()) from None
+            except ProgramError as error:
+                raise ReplayError(f"the replay is stuck: {error}") from None
+            if (step := self._next()) is not None:
+                self._play(step)
 
     def finish(self) -> None:
         """Check that nothing is left over; save what was filled in. ReplayError: something is."""
-        left = [s for s in self._todo if not self._is_past(s, None)]
+        left = [s for s in self._todo if self.strict or isinstance(s, Exchange)]
         if self._waiting:
             call = next(iter(self._waiting.values()))
             raise ReplayError(f"the run has ended, but {self._place(call.exchange)} still waits")
@@ -125,156 +128,165 @@ class Replay:
             self.recording.steps = self._played
             save(self.recording)
 
-    async def _wait_for_change(self) -> None:
-        """Wait for a request or a timer; fail as stuck when none comes and the run can't go on."""
-        started, over = bool(self._conversations), not self._todo
-        stuck = started and (not over or bool(self._waiting) or self.clock.next() is not None)
-        stuck = stuck and not self.clock.waits_for
-        try:
-            async with asyncio.timeout(GRACE if stuck else None):
-                await self.clock.changed.wait()
-        except TimeoutError:
-            self.fail(ReplayError(self._stuck()))
-
-    def _next(self) -> Exchange | ClockStep | None:
+    def _next(self) -> Step | None:
         """Return the step that can be played now, or None."""
+        due = self.clock.next()
         if self.clock.waits_for:
             return None
-        due = self.clock.next()
-        while self._todo and self._is_past(self._todo[0], due):
-            self._todo.pop(0)
+        while (
+            not self.strict and due is None and self._todo and isinstance(self._todo[0], ClockStep)
+        ):
+            self._todo.pop(0)  # a timer that the run does not have
         head = self._todo[0] if self._todo else None
-        if isinstance(head, Exchange) and head.reply is not None and head.key in self._waiting:
+        if isinstance(head, ClockStep):
+            return head if due is not None else None
+        waiting = [c.exchange for c in self._waiting.values() if c.exchange.reply is not None]
+        if head in waiting:
             return head
-        if self.mode == "recorded" or isinstance(head, ClockStep):
-            return head if isinstance(head, ClockStep) and due is not None else None
-        early = [c.exchange for c in self._waiting.values() if c.exchange.reply is not None]
-        if self.mode == "lenient" and early:
-            return early[0]
-        return None if due is None else ClockStep(due)
+        if waiting and self.mode == "lenient":
+            return waiting[0]
+        return None if self.strict or due is None else ClockStep(due)
 
-    def _play(self, step: Exchange | ClockStep) -> None:
+    def _play(self, step: Step) -> None:
         """Hand over one reply, or fire one timer."""
-        if step in self._todo:
-            self._todo.remove(step)
+        self._todo = [other for other in self._todo if other is not step]
         if isinstance(step, Exchange):
             self._played.append(step)
             self._answer(self._waiting.pop(step.key))
             return
         due = self.clock.next()
-        if self.mode == "recorded" and step.seconds != due:
-            place = f"{self.recording.path.name}:{step.line}"
-            self.fail(ReplayError(f"{place}: recorded: clock {step.seconds}, the run: clock {due}"))
-            return
+        if self.strict and step.seconds != due:
+            raise ReplayError(f"{self._place(step)}: the run has its next timer at {due}")
         self._played.append(ClockStep(due or 0.0))
         self.clock.fire()
 
     def _answer(self, call: Call) -> None:
-        conversation, reply = call.conversation, answer(call.exchange, call.body)
+        talk, reply = call.talk, answer(call.exchange, call.body, call.talk.characters)
+        talk.known, talk.asking = call.text, False
         turn = {"role": "assistant", "content": reply["content"]}
-        conversation.history = call.body["messages"] + ([turn] if reply["content"] else [])
-        conversation.call_ids = [b["id"] for b in reply["content"] if b["type"] == "tool_use"]
-        conversation.asking = False
+        talk.said = [turn] if reply["content"] else []
+        talk.characters += size(call.body["messages"]) + sum(size([turn]) for turn in talk.said)
         call.reply.set_result(reply)
 
     def _cancel(self, call: Call) -> None:
-        exchange, call.conversation.asking = call.exchange, False
+        exchange, call.talk.asking = call.exchange, False
         self._waiting.pop(exchange.key, None)
-        self._cancelled.add(exchange.key)
+        if exchange.reply is None:
+            self._todo = [step for step in self._todo if step is not exchange]
         if self.mode == "fill":
-            cancelled = Exchange(exchange.agent, exchange.turn, None, sent=exchange.sent)
-            self._played.append(cancelled)
-        self.clock.changed.set()
+            self._played.append(Exchange(*exchange.key, sent=exchange.sent))
+        self.clock.stir()
 
-    def _is_past(self, step: Exchange | ClockStep, due: float | None) -> bool:
-        """Tell whether a step needs no playing: a call cancelled, or a timer the run has not."""
-        if isinstance(step, ClockStep):
-            return self.mode != "recorded" and due is None
-        return step.reply is None and step.key in self._cancelled
-
-    def _arrive(self, body: dict[str, Any]) -> Call:
-        """Find out who asks and which exchange answers, and compare. ReplayError: none fits."""
-        conversation = self._conversations.continued(body) or self._open(body)
-        key = (conversation.agent, conversation.turn + 1)
-        words = describe(body, len(conversation.history), conversation.call_ids)
+    def _arrive(self, text: str) -> Call:
+        """Find out who asks and which exchange answers. ReplayError: none fits."""
+        talk, body, known = self._whose(text)
+        body = self.scrub(body | {"messages": body["messages"][len(talk.said) :]})
+        words = describe(body, talk.said)
         if words["model"] == self.recording.model:
             del words["model"]
-        if self.branches and not self._fits(self._exchanges.get(key), conversation, words):
-            self._take_branch(key, conversation, words)
-        exchange = self._exchanges.get(key)
-        if exchange is None and self.mode == "fill":
-            exchange = Exchange(*key, reply=None)
-        if exchange is None:
-            name = self.recording.path.name
-            raise ReplayError(
-                f"{name} ends here: it has no turn {key[1]} of {key[0]}. "
-                f"If the file was not cut off, fill it in again: {FILL}"
-            )
-        self._compare(conversation, exchange, words)
-        conversation.turn, conversation.asking = key[1], True
-        reply = asyncio.get_running_loop().create_future()
-        call = Call(conversation, exchange, body, reply)
-        self._waiting[key] = call
+        talk.turn += 1
+        exchange = self._expected((talk.agent, talk.turn), talk.words, words)
+        talk.words, talk.asking = {k: v for k, v in words.items() if k != "messages"}, True
+        call = Call(talk, exchange, body, known, asyncio.get_running_loop().create_future())
+        self._waiting[exchange.key] = call
+        self.clock.stir()
         return call
 
+    def _whose(self, text: str) -> tuple[Conversation, dict[str, Any], str]:
+        """Return whose request this is, what is new in it, and all its messages as text."""
+        for talk in self._talks:
+            body, known = ({}, "") if talk.asking else parse(text, talk.known)
+            same = known and speaker(body) == talk.speaker
+            if same and body["messages"][: len(talk.said)] == talk.said:
+                return talk, body, known
+        body, known = parse(text)
+        return self._open(body), body, known
+
     def _open(self, body: dict[str, Any]) -> Conversation:
-        found = self._conversations.opened(body, self._exchanges, self.mode)
-        if found is None:
-            who = speaker(body) or "this one, which does not begin with a name: You are NAME"
-            known = ", ".join(dict.fromkeys(agent for agent, _ in self._exchanges))
-            raise ReplayError(
-                f"{self.recording.path.name} has replies for the system prompts of {known}, and "
-                f"none for {who}. Others need scripted agents, or COOKBOOK_CLIENT=live."
-            )
-        return found
+        """Begin a conversation, under the name that the recording has for it."""
+        begun, name = {talk.agent for talk in self._talks}, speaker(body)
+        left = [agent for agent, turn in self._exchanges if turn == 1 and agent not in begun]
+        opening = describe(self.scrub(body), [])["messages"]
+        named = [agent for agent in left if agent.partition(".")[0] == name]
+        same = [a for a in named if (self._exchanges[a, 1].sent or {}).get("messages") == opening]
+        if self.mode == "fill" and name:
+            named.append(name)  # an agent whose only call is cancelled has no reply in the file
+        others = left if self.mode == "lenient" else []
+        if agents := [*same, *named, *others]:
+            self._talks.append(Conversation(agents[0], name))
+            return self._talks[-1]
+        who = name or "this one, which does not begin with a name: You are NAME"
+        known = ", ".join(dict.fromkeys(agent for agent, _ in self._exchanges))
+        raise ReplayError(
+            f"{self.recording.path.name} has replies for the system prompts of {known}, and "
+            f"none for {who}. Others need scripted agents, or COOKBOOK_CLIENT=live."
+        )
 
-    def _fits(self, exchange: Exchange | None, talk: Conversation, words: dict[str, Any]) -> bool:
-        return bool(exchange and exchange.sent and not gaps(exchange, talk.words, words))
+    def _expected(self, key: Key, before: Words, words: Words) -> Exchange:
+        """Return the exchange that a request belongs to, if need be of a branch."""
+        exchange = self._exchanges.get(key)
+        if self.mode == "fill":
+            exchange = exchange or Exchange(*key)
+            new = {k: v for k, v in words.items() if k == "messages" or before.get(k) != v}
+            exchange.sent = new | {k: None for k in before if k not in words}
+            return exchange
+        found = self._gaps(exchange, before, words)
+        if found != [] and self._take_branch(key, before, words):
+            return self._exchanges[key]
+        if exchange is None or found is None or (found and self.strict):
+            raise ReplayError(self._misfit(key, exchange, found))
+        if found:
+            who = f"{exchange.agent}, turn {exchange.turn}"
+            print(f"  (lenient: this reply to {who} was written for another prompt)")
+        return exchange
 
-    def _take_branch(self, key: tuple[str, int], talk: Conversation, words: dict[str, Any]) -> None:
+    def _misfit(self, key: Key, exchange: Exchange | None, found: list[Difference] | None) -> str:
+        if exchange is None:
+            text = f"{self.recording.path.name} ends here: it has no turn {key[1]} of {key[0]}. "
+            text += f"If the file was not cut off, fill it in again: {FILL}"
+        elif found is None:
+            text = f"{self._place(exchange)} was never filled in. Run: {FILL}"
+        else:
+            text = report(self.recording, exchange, found)
+        unknown = "\nThis branch is not recorded; free play is on scripted agents."
+        return text + (unknown if self.branches else "")
+
+    def _gaps(
+        self, exchange: Exchange | None, before: Words, words: Words
+    ) -> list[Difference] | None:
+        """Return where a request differs, or None if nobody knows what should have been sent."""
+        if exchange is None or exchange.sent is None:
+            return None
+        found = gaps(exchange.sent, before, words)
+        return found and gaps(self.scrub(exchange.sent), before, words)
+
+    def _take_branch(self, key: Key, before: Words, words: Words) -> bool:
         """Go on with a branch that has the same steps up to here and this request next, if any."""
         done = len(self.recording.steps) - len(self._todo)
         for branch in self.branches:
-            exchanges = {s.key: s for s in branch.steps if isinstance(s, Exchange)}
+            theirs = branch.exchanges()
             same = branch.steps[:done] == self.recording.steps[:done] and all(
-                k in exchanges and exchanges[k].sent == call.exchange.sent
+                k in theirs and theirs[k].sent == call.exchange.sent
                 for k, call in self._waiting.items()
             )
-            if same and self._fits(exchanges.get(key), talk, words):
-                self.recording, self._todo, self._exchanges = branch, branch.steps[done:], exchanges
+            if same and self._gaps(theirs.get(key), before, words) == []:
+                self.recording, self._todo, self._exchanges = branch, branch.steps[done:], theirs
                 for k, call in self._waiting.items():
-                    call.exchange = exchanges[k]
-                return
-
-    def _compare(self, talk: Conversation, exchange: Exchange, words: dict[str, Any]) -> None:
-        """Compare a request with the recording, or write it there, or give notice."""
-        before, talk.words = talk.words, {k: v for k, v in words.items() if k != "messages"}
-        if self.mode == "fill":
-            new = {k: v for k, v in words.items() if k == "messages" or before.get(k) != v}
-            gone = {k: None for k in before if k not in words}
-            exchange.sent = new | gone
-            return
-        if exchange.sent is None:
-            raise ReplayError(f"{self._place(exchange)} was never filled in. Run: {FILL}")
-        found = gaps(exchange, before, words)
-        if found and self.mode == "lenient":
-            who = f"{exchange.agent}, turn {exchange.turn}"
-            print(f"  (lenient: this reply to {who} was written for another prompt)")
-        elif found:
-            raise ReplayError(report(self.recording.path.name, exchange, found))
+                    call.exchange = theirs[k]
+                return True
+        return False
 
     def _stuck(self) -> str:
-        head = self._todo[0] if self._todo else None
-        expected = self._place(head) if head else "nothing more, for the recording is at its end"
+        expected = self._place(self._todo[0]) if self._todo else "nothing: the recording has ended"
         asking = [f"{agent} (turn {turn}, asked)" for agent, turn in self._waiting]
-        silent = [f"{c.agent} (after turn {c.turn})" for c in self._conversations if not c.asking]
+        silent = [f"{t.agent} (after turn {t.turn})" for t in self._talks if not t.asking]
         return (
             f"the replay is stuck: nothing can run. Expected next: {expected}. "
             f"Waiting: {', '.join(asking + silent) or 'nobody'}. "
-            "An agent waits for mail that never comes, or a tool waits in real time."
+            f"An agent waits for mail that never comes, or for something real. {REMEDY}"
         )
 
-    def _place(self, step: Exchange | ClockStep) -> str:
+    def _place(self, step: Step) -> str:
         if isinstance(step, ClockStep):
-            return f"{self.recording.path.name}:{step.line} (clock {step.seconds})"
-        return f"{self.recording.path.name}:{step.line()} ({step.agent}, turn {step.turn})"
+            return f"{self.recording.place(step)} (clock {step.seconds})"
+        return f"{self.recording.place(step)} ({step.agent}, turn {step.turn})"

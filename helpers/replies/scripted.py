@@ -4,8 +4,9 @@ import asyncio
 import inspect
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import anthropic
@@ -13,10 +14,9 @@ import httpx2
 
 from ..hub import Clock
 from ..tools import ProgramError
-from ..trace import one_line
-from .client import Session, client_over, stoppable
-from .recording import MODEL_INFO, Exchange, answer, speaker
-from .stepping import VirtualClock, run_clock
+from .client import Reply, Session, Transport, client_over, stoppable
+from .recording import Exchange, answer, speaker
+from .stepping import VirtualClock, driven, run_clock
 
 MODEL = "scripted"
 
@@ -54,43 +54,31 @@ def _is_reply(reply: object) -> bool:
     return blocks is not None and all(isinstance(b, dict) and len(b) == 1 for b in blocks)
 
 
-class ScriptedTransport(httpx2.AsyncBaseTransport):
-    """Stands where the network would be. An exception that is returned is the network's own."""
-
-    def __init__(self, script: Script) -> None:
-        self._script = script
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if request.method == "GET":
-            return httpx2.Response(200, json=MODEL_INFO)
-        body = json.loads(await request.aread())
-        agent = speaker(body) or "agent"
-        turn = 1 + sum(message["role"] == "assistant" for message in body["messages"])
-        reply = await self._reply(agent, turn, body)
-        if isinstance(reply, Exception):
-            raise reply
-        if isinstance(reply, Failure):
-            error = {"type": "error", "error": {"type": reply.kind, "message": reply.kind}}
-            return httpx2.Response(reply.status, json=error, headers=reply.headers)
-        exchange = Exchange(agent, turn, reply.blocks, reply.stop_reason, reply.usage)
-        content = json.dumps(answer(exchange, body))  # plain ASCII, whatever the script holds
-        return httpx2.Response(200, content=content, headers={"content-type": "application/json"})
-
-    async def _reply(self, agent: str, turn: int, body: Any) -> Canned | Failure | Exception:
-        """Return what the script says. ProgramError: the script itself is wrong."""
-        try:
-            reply = self._script(agent, turn, body)
+async def _respond(script: Script, clock: Clock, text: str) -> Reply:
+    """Return what the script says to a request. ProgramError: the script itself is wrong."""
+    body = json.loads(text)
+    agent = speaker(body) or "agent"
+    turn = 1 + sum(message["role"] == "assistant" for message in body["messages"])
+    await asyncio.sleep(0)  # others have their turn, and so has the stop button
+    try:
+        async with clock.outside(f"the script, turn {turn} of {agent}"):
+            reply = script(agent, turn, body)
             reply = await reply if inspect.isawaitable(reply) else reply
-        except anthropic.AnthropicError:
-            raise
-        except Exception as error:
-            why = f"the script failed on turn {turn} of {agent}: {type(error).__name__}: {error}"
-            raise ProgramError(why) from error
-        blocks = [{"text": reply}] if isinstance(reply, str) else reply
-        reply = Canned(blocks) if isinstance(blocks, list) else blocks
-        if isinstance(reply, Failure | Exception) or _is_reply(reply):
-            return reply
+    except anthropic.AnthropicError:
+        raise
+    except Exception as error:
+        why = f"the script failed on turn {turn} of {agent}: {type(error).__name__}: {error}"
+        raise ProgramError(why) from error
+    if isinstance(reply, Exception):
+        raise reply
+    if isinstance(reply, Failure):
+        told = {"type": "error", "error": {"type": reply.kind, "message": reply.kind}}
+        return httpx2.Response(reply.status, json=told, headers=reply.headers)
+    blocks = [{"text": reply}] if isinstance(reply, str) else reply
+    said = Canned(blocks) if isinstance(blocks, list) else blocks
+    if not _is_reply(said):
         raise ProgramError(f"the script gave {one_line(reply)} for turn {turn} of {agent}. {FORMS}")
+    return answer(Exchange(agent, turn, said.blocks, said.stop_reason, said.usage), body)
 
 
 @asynccontextmanager
@@ -102,16 +90,11 @@ async def scripted(
     A script returns a text, a list of blocks in the words of a recording (`{"text": …}`,
     `{"tool": {…}}`), a Canned reply, a Failure or an exception; it may be async.
     """
-    client = await client_over(ScriptedTransport(script), MODEL, max_retries)
     clock = VirtualClock() if virtual else Clock()
-    driver = asyncio.create_task(run_clock(clock)) if isinstance(clock, VirtualClock) else None
+    driving = driven(clock, run_clock(clock)) if isinstance(clock, VirtualClock) else nullcontext()
+    client = await client_over(Transport(partial(_respond, script, clock)), MODEL, max_retries)
     try:
-        async with stoppable():
+        async with driving, stoppable():
             yield Session(client, clock, MODEL, "scripted", "scripted agents, no model")
     finally:
-        if isinstance(clock, VirtualClock):
-            clock.close()
-        if driver:
-            driver.cancel()
-            await asyncio.gather(driver, return_exceptions=True)
         await client.close()

@@ -1,13 +1,43 @@
-"""A clock that is not real and a look into the event loop: what serial steps of a replay need."""
+"""A clock that is not real, and when a run can do nothing more by itself: what serial steps need.
+
+A step hands over a reply or fires a timer, once the event loop is idle and no task of the run waits
+for something real. Seen is what asyncio knows of: its `sleep`, and threads that it waits for. Not
+seen are sockets, other processes, threads of other libraries and what a button will set: they have
+to be declared, by `async with clock.outside("what for"):`, and time stands still inside.
+"""
 
 import asyncio
-import heapq
 import itertools
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from bisect import insort
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from ..hub import Clock
+from ..team import heartbeat
+from ..tools import ProgramError
+
+GRACE = 5.0  # real seconds that a run is given which can't go on
+TURNS = 10_000  # turns of the loop, and
+ROUNDS = 20  # waits in these seconds: a slow machine has fewer
+REMEDY = (
+    "A tool, a hook or an approve that waits for a person, a thread, a server or real time does so "
+    'inside `async with clock.outside("what for"):`, with the clock of its session.'
+)
+MARKS: ContextVar[tuple[object, ...]] = ContextVar("MARKS", default=())
+DRIVER = object()  # the mark of tasks that take the steps
+
+
+@contextmanager
+def marked(mark: object) -> Iterator[None]:
+    """Mark the code in here and the tasks that it starts: as part of a run, as behind a door."""
+    before = MARKS.get()
+    MARKS.set((*before, mark))
+    try:
+        yield
+    finally:
+        MARKS.set(before)
 
 
 class VirtualClock(Clock):
@@ -15,51 +45,70 @@ class VirtualClock(Clock):
 
     def __init__(self) -> None:
         self._now = 0.0
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timers: list[tuple[float, int, Callable[[], Any]]] = []
         self._numbers = itertools.count()
         self._closed = False
-        self._sleepers: set[asyncio.Future[None]] = set()
-        self.waits_for: list[str] = []  # what the run waits for outside of it: time stands still
+        self._held: dict[asyncio.Future[Any], tuple[object, ...]] = {}
+        self._doors: dict[object, str] = {}
+        self.failure: Exception | None = None  # the outcome of the session, if there is one
         self.changed = asyncio.Event()
+        self.changes = 0
+
+    @property
+    def waits_for(self) -> list[str]:
+        """What is waited for outside of the run: meanwhile nothing fires and nothing is stuck.
+
+        A door does not count while code behind it sleeps on this very clock.
+        """
+        asleep = set(itertools.chain(*self._held.values()))
+        return [what for door, what in self._doors.items() if door not in asleep]
 
     def time(self) -> float:
         return self._now
 
     async def sleep(self, seconds: float) -> None:
         done = asyncio.get_running_loop().create_future()
-        timer = self._add(seconds, lambda: done.set_result(None))
-        self._sleepers.add(done)
-        try:
-            await done
-        finally:
-            self._sleepers.discard(done)
-            self._remove(timer)
+        with self._timer(seconds, lambda: done.set_result(None)):
+            await self.hold(done)
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncIterator[None]:
+        expire_now = 0.0  # a moment of the loop's own clock that lies in the past
         async with asyncio.timeout(None) as scope:
-            expire_now = 0.0  # a moment of the loop's own clock that lies in the past
-            timer = self._add(seconds, lambda: scope.reschedule(expire_now))
-            try:
+            with self._timer(seconds, lambda: scope.reschedule(expire_now)):
                 yield
-            finally:
-                self._remove(timer)
 
     @asynccontextmanager
     async def outside(self, what: str) -> AsyncIterator[None]:
-        self.waits_for.append(what)
-        self.changed.set()
+        door = object()
+        self._doors[door] = what
+        self.stir()
         try:
-            yield
+            with marked(door):
+                yield
         finally:
-            self.waits_for.remove(what)
-            self.changed.set()
+            del self._doors[door]
+            self.stir()
 
-    def close(self) -> None:
-        """Cancel who still sleeps, and refuse later sleeps: nobody would ever wake them."""
-        self._closed = True
-        for sleeper in self._sleepers:
-            sleeper.cancel()
+    def stir(self) -> None:
+        """Tell the session that something has changed: a sign of life."""
+        self.changes += 1
+        self.changed.set()
+
+    async def hold(self, future: asyncio.Future[Any]) -> Any:
+        """Await what the session will give; the end of the session cancels it."""
+        self._held[future] = MARKS.get()
+        try:
+            return await future
+        finally:
+            del self._held[future]
+
+    def close(self, failure: Exception | None = None) -> None:
+        """End the session, for this reason: cancel who still waits, and refuse later timers."""
+        self._closed, self.failure = True, self.failure or failure
+        for future in self._held:
+            future.cancel()
+        self.stir()
 
     def next(self) -> float | None:
         """Return when the next timer is due, or None."""
@@ -67,62 +116,110 @@ class VirtualClock(Clock):
 
     def fire(self) -> None:
         """Advance to the next timer and fire it."""
-        self._now, _, callback = heapq.heappop(self._timers)
+        self._now, _, callback = self._timers.pop(0)
         callback()
 
-    def _add(self, seconds: float, callback: Callable[[], Any]) -> tuple[float, int, Any]:
+    @contextmanager
+    def _timer(self, seconds: float, callback: Callable[[], Any]) -> Iterator[None]:
         if self._closed:
-            raise RuntimeError(
-                "the session of this clock is over: use the clock of the one that runs"
-            )
+            raise RuntimeError("the session of this clock is over: use that of the one that runs")
         timer = (self._now + max(0.0, seconds), next(self._numbers), callback)
-        heapq.heappush(self._timers, timer)
-        self.changed.set()
-        return timer
-
-    def _remove(self, timer: tuple[float, int, Any]) -> None:
-        if timer in self._timers:
-            self._timers.remove(timer)
-            heapq.heapify(self._timers)
-
-
-class IdleProbe:
-    """Tells when a loop has nothing left to run but other probes."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._turns = 0
-
-    async def idle(self) -> None:
-        self._turns = 0
-        self._done = self._loop.create_future()
-        self._loop.call_soon(self._look)
-        await self._done
-
-    def _look(self) -> None:
-        self._turns += 1
-        ready = getattr(self._loop, "_ready", None)
-        if ready is None:  # a loop of another make: let it take 100 turns
-            quiet = self._turns > 100
-        else:
-            quiet = all(isinstance(_owner(handle), IdleProbe) for handle in ready)
-        if quiet and not self._done.done():
-            self._done.set_result(None)
-        elif not self._done.done():
-            self._loop.call_soon(self._look)
+        insort(self._timers, timer)
+        self.stir()
+        try:
+            yield
+        finally:
+            if timer in self._timers:
+                self._timers.remove(timer)
 
 
-def _owner(handle: asyncio.Handle) -> object:
-    return getattr(getattr(handle, "_callback", None), "__self__", None)
+def whereabouts(task: Any) -> str:
+    """Return whose task it is and where it is: "helper1 in look_up → sleep"."""
+    coroutine, names = task.get_coro(), []
+    while hasattr(coroutine, "cr_code"):
+        names.append(coroutine.cr_code.co_name)
+        coroutine = coroutine.cr_await
+    return f"{task.get_name()} in {' → '.join(names[-2:])}"
+
+
+def real_waits(clock: Clock) -> dict[asyncio.Future[Any], str]:
+    """Return what tasks of this clock's run wait for in real time or in threads, and who does."""
+    timers = [h for h in getattr(asyncio.get_running_loop(), "_scheduled", ()) if not h.cancelled()]
+    sleeps = [h._args[0] for h in timers if "_set_result" in getattr(h._callback, "__name__", "")]
+    found = {}
+    for task in asyncio.all_tasks():
+        future: Any = getattr(task, "_fut_waiter", None)
+        for callback, context in getattr(future, "_callbacks", None) or ():
+            real = future in sleeps or "_chain_future" in getattr(callback, "__qualname__", "")
+            beat: Any = task.get_coro()
+            if real and clock in context.get(MARKS, ()) and beat.__name__ != heartbeat.__name__:
+                found[future] = whereabouts(task)
+    return found
+
+
+async def still(clock: VirtualClock) -> None:
+    """Wait until nothing can run but drivers, and nobody waits for something real without a door.
+
+    ProgramError: for GRACE real seconds it was not so, and the run gave no sign of life.
+    """
+    loop: Any = asyncio.get_running_loop()
+    began, changes, turns, ended = loop.time(), clock.changes, 0, True
+    MARKS.set((DRIVER,))
+    while True:
+        await asyncio.sleep(0)
+        ready = getattr(loop, "_ready", [None] if turns < 100 else [])  # None: of another make
+        others = (h for h in ready if not h or DRIVER not in h._context.get(MARKS, ()))
+        busy: Any = next(others, "nobody")
+        real = real_waits(clock) if busy == "nobody" else {}
+        if busy == "nobody" and (not real or clock.waits_for or clock.failure):
+            return
+        if real:
+            ended, _ = await asyncio.wait(real, timeout=GRACE, return_when="FIRST_COMPLETED")
+        turns += TURNS // ROUNDS if real else 1
+        if changes != clock.changes:
+            began, changes, turns = loop.time(), clock.changes, 0
+        elif not ended or (turns > TURNS and loop.time() - began > GRACE):
+            who = ", ".join(real.values()) or whereabouts(busy._callback.__self__)
+            raise ProgramError(f"{who} waits for something real, or polls. {REMEDY}")
 
 
 async def run_clock(clock: VirtualClock) -> None:
-    """Fire the timers of a virtual clock, one each time the loop is idle, until cancelled."""
-    probe = IdleProbe()
+    """Fire the timers of a virtual clock, one each time its run is still, until cancelled."""
     while True:
-        await probe.idle()
+        clock.changed.clear()
+        if clock.next() is None or clock.waits_for:
+            await clock.changed.wait()
+            continue
+        await still(clock)
         if clock.next() is not None and not clock.waits_for:
             clock.fire()
-        else:
-            clock.changed.clear()
-            await clock.changed.wait()
+
+
+@asynccontextmanager
+async def driven(clock: VirtualClock, driver: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run a driver beside the body; what it raises, or a failure of the clock, ends the body."""
+    body = asyncio.current_task()
+    assert body is not None, "an `async with` block always runs in a task"
+
+    async def drive() -> None:
+        try:
+            await driver
+        except Exception as error:
+            clock.close(error)
+        body.cancel()
+
+    driving = asyncio.create_task(drive())
+    try:
+        with marked(clock):
+            yield
+    except (asyncio.CancelledError, Exception):
+        if clock.failure is None:
+            raise
+    finally:
+        clock.close()
+        driving.cancel()
+        await asyncio.gather(driving, return_exceptions=True)
+        if clock.failure and body.cancelling():
+            body.uncancel()  # the driver's own cancel; the failure is raised in its place
+    if clock.failure:
+        raise clock.failure from None
