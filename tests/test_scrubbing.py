@@ -69,6 +69,7 @@ def test_what_is_a_word_or_named_otherwise_stays(name: str, value: str) -> None:
 )
 def test_what_looks_like_a_secret_is_hidden_whatever_the_name(secret: str, hidden: str) -> None:
     assert scrub(f"use {secret} now") == f"use {hidden} now"
+    assert scrub(f"use {hidden} now") == f"use {hidden} now"
 
 
 def test_a_text_that_looks_like_no_secret_stays() -> None:

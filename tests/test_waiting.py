@@ -20,7 +20,7 @@ from helpers.tools import NoArguments, ProgramError, messaging_tools
 from .support import SOLO, returning, run, settle, tool
 from .test_runs import task_of
 
-WAIT = {"wait_for_message": {}}
+WAIT: dict[str, Any] = {"wait_for_message": {}}
 SEND = {"send_message": {"recipient_ids": ["lead"], "content": "Here it is."}}
 Wait = Callable[[], Awaitable[object]]
 
@@ -86,8 +86,8 @@ def lead_and_helper(helper: Answer | Wait, look: Wait | None = None) -> tuple[st
             async with crew(session.client, hub) as group:
                 for name in ("lead", "helper1"):
                     tools = [tool("look_up", look_up), *messaging_tools(hub, name)]
-                    own = {"system": f"You are {name}.", "task": "Work.", "tools": tools}
-                    group.start(name, model="m", **own)
+                    own: dict[str, Any] = {"system": f"You are {name}.", "tools": tools}
+                    group.start(name, model="m", task="Work.", **own)
                 await group.answer("lead")
             ends = [e for e in hub.log.events if e.data.get("tool") == "wait_for_message"]
             return ends[-1].data["text"], session.clock.time()

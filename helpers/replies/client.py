@@ -18,14 +18,15 @@ from ..hub import Clock
 from ..team import heartbeat
 from .recording import FOLDER, MODEL_INFO, RecordingError, load
 from .replay import Replay, ReplayError
-from .scrubbing import scrubber
-from .stepping import driven
+from .scrubbing import Scrub, scrubber
+from .stepping import VirtualClock, marked, run_clock
 
 HELPERS = Path(__file__).resolve().parents[1]
 ENV_FILE = HELPERS.parent / ".env"
 MODES = ("recorded", "lenient", "live")  # and "fill", which is for the tool alone
 LIVE_MODEL = "claude-sonnet-5-5"
 Reply = dict[str, Any] | httpx2.Response
+Driver = Callable[[], Awaitable[None]]
 
 
 class SettingError(ValueError):
@@ -67,8 +68,8 @@ def connect(name: str, folder: Path = FOLDER) -> AbstractAsyncContextManager[Ses
         if mode not in (*MODES, "fill"):
             raise SettingError(f"COOKBOOK_CLIENT is {mode!r}; it can be {', '.join(MODES)}")
         recording = load(folder / f"{name}.yaml")
-        branches = [load(path) for path in sorted(folder.glob(f"{name}.*.yaml"))]
-        return _replayed(Replay(recording, mode, _pace(), branches, _secrets_out()))
+        recording.branches = [load(path) for path in sorted(folder.glob(f"{name}.*.yaml"))]
+        return _replayed(Replay(recording, mode, _pace(), _secrets_out()))
     except (SettingError, RecordingError) as error:
         raise error.with_traceback(None) from None  # its message says it all
 
@@ -83,32 +84,52 @@ def _pace() -> float:
     raise SettingError(f"COOKBOOK_PACE is {pace!r}; it is seconds from 0 to 60, such as 0.3")
 
 
-def _secrets_out() -> Callable[[Any], Any]:
+def _secrets_out() -> Scrub:
     return scrubber([*dotenv_values(ENV_FILE).items(), *os.environ.items()])
 
 
 @asynccontextmanager
-async def stoppable() -> AsyncIterator[None]:
-    """Let the stop button take effect at once; show it, or an error, by the cell's line alone.
+async def running(clock: VirtualClock, driver: Driver | None = None) -> AsyncIterator[None]:
+    """Run a heartbeat, for the stop button, and a driver of the clock beside the body of a session.
 
-    Without a heartbeat an idle loop would see the stop button only at its next event.
+    What the driver raises, or closes the clock with, ends the body and is raised in its place.
     """
-    beat = asyncio.create_task(heartbeat())
+    body = asyncio.current_task()
+    assert body is not None, "an `async with` block always runs in a task"
+
+    async def drive() -> None:
+        try:
+            await (driver() if driver else run_clock(clock))
+        except Exception as error:
+            clock.close(error)
+        body.cancel()
+
+    beside = [asyncio.create_task(heartbeat()), asyncio.create_task(drive())]
     try:
-        yield
-    except (asyncio.CancelledError, KeyboardInterrupt, anthropic.AnthropicError) as error:
+        with marked(clock):
+            yield
+    except (asyncio.CancelledError, KeyboardInterrupt, Exception) as error:
         _shorten(error)
-        raise
+        if not clock.failure or isinstance(error, KeyboardInterrupt):
+            raise
     finally:
-        beat.cancel()
-        await asyncio.gather(beat, return_exceptions=True)
+        clock.close()
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        if clock.failure and body.cancelling():
+            body.uncancel()  # the driver's own cancel; the failure is raised in its place
+    if clock.failure:
+        raise clock.failure from None
 
 
 def _shorten(error: BaseException) -> None:
-    """Cut a traceback below the first line outside this package: the other 300 are the SDK's.
+    """Cut the traceback of a stop or an error of ours to the cell's line: 300 are the SDK's.
 
     The reason of an API error, which has as many lines again, becomes a note of one line.
     """
+    if isinstance(error, Exception) and not isinstance(error, anthropic.AnthropicError):
+        return
     frame = error.__traceback__
     while frame and HELPERS in Path(frame.tb_frame.f_code.co_filename).resolve().parents:
         frame = frame.tb_next
@@ -121,14 +142,10 @@ def _shorten(error: BaseException) -> None:
 
 def _live_client() -> anthropic.AsyncAnthropic:
     key, token = setting("ANTHROPIC_API_KEY").strip(), setting("ANTHROPIC_AUTH_TOKEN").strip()
-    if not re.fullmatch(r"[!-~]*", key + token):  # the transport would show it in its error
+    if not re.fullmatch(r"[!-~]+", key + token):  # the transport would show an odd one in its error
         raise SettingError(
-            "ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN holds a blank or odd character"
-        )
-    if not key and not token:
-        raise SettingError(
-            "COOKBOOK_CLIENT=live needs a key. Put this line into the file .env beside README.md: "
-            "ANTHROPIC_API_KEY=your-key"
+            "COOKBOOK_CLIENT=live needs a key, without a blank or odd character in it. "
+            "Put this line into the file .env beside README.md: ANTHROPIC_API_KEY=your-key"
         )
     address = setting("ANTHROPIC_BASE_URL") or None
     token_alone = None if key else token
@@ -140,7 +157,7 @@ async def _live(client: anthropic.AsyncAnthropic) -> AsyncIterator[Session]:
     model = setting("COOKBOOK_MODEL", LIVE_MODEL)
     print(f"live: the API answers ({model}, unless a role names another); this costs money")
     try:
-        async with client, stoppable():
+        async with client, running(VirtualClock()):
             yield Session(client, Clock(), model, "live", "live")
     except anthropic.AuthenticationError as error:
         error.add_note("The API refused the key: check ANTHROPIC_API_KEY, in the shell or in .env.")
@@ -195,9 +212,6 @@ async def _replayed(replay: Replay) -> AsyncIterator[Session]:
     client = await client_over(Transport(replay.ask), "recorded")
     origin = "written by hand, no model" if recording.source == "authored" else recording.about
     print(f"{mode}: {recording.path.name}, replies {recording.source} ({origin})")
-    try:
-        async with driven(replay.clock, replay.drive()), stoppable():
-            yield Session(client, replay.clock, recording.model, mode, recording.source)
-    finally:
-        await client.close()
+    async with client, running(replay.clock, replay.drive):
+        yield Session(client, replay.clock, recording.model, mode, recording.source)
     replay.finish()

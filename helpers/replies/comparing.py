@@ -79,12 +79,6 @@ def differences(recorded: Any, sent: Any, path: tuple[str | int, ...] = ()) -> l
     return [found for key, a, b in pairs for found in differences(a, b, (*path, key))]
 
 
-def gaps(sent: dict[str, Any], before: dict[str, Any], words: dict[str, Any]) -> list[Difference]:
-    """Return where a request differs from its exchange; `before` is what the last one said."""
-    recorded = {key: value for key, value in (before | sent).items() if value is not None}
-    return differences(recorded, words)
-
-
 def excerpts(recorded: Any, sent: Any) -> tuple[str, str]:
     """Return both values on a line each, cut around the first character that differs."""
     a, b = ("(nothing)" if value is MISSING else str(value) for value in (recorded, sent))

@@ -94,6 +94,7 @@ class Recording:
     model: str
     steps: list[Step]
     text: str = field(default="", repr=False, compare=False)  # of the file, to find a line in
+    branches: list["Recording"] = field(default_factory=list)  # ways that a run can leave it
 
     def exchanges(self) -> dict[Key, Exchange]:
         return {step.key: step for step in self.steps if isinstance(step, Exchange)}
@@ -118,9 +119,15 @@ class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
+    def text(self, text: str) -> yaml.ScalarNode:
+        odd = set(text) & set("\x85\u2028\u2029")  # YAML counts them as line ends
+        style = '"' if odd else "|" if "\n" in text else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
 
 _Loader.yaml_implicit_resolvers = {}
 _Dumper.yaml_implicit_resolvers = {}
+_Dumper.add_representer(str, _Dumper.text)
 for tag, pattern, first in (
     ("bool", r"true|false", "tf"),
     ("null", r"null|~|", ["n", "~", ""]),
@@ -130,15 +137,6 @@ for tag, pattern, first in (
     regexp = re.compile(f"^(?:{pattern})$")
     for kind in (_Loader, _Dumper):
         kind.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", regexp, list(first))
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    odd = set(text) & set("\x85\u2028\u2029")  # YAML counts them as line ends
-    style = '"' if odd else "|" if "\n" in text else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _represent_text)
 
 
 def _value(node: Any) -> Any:
@@ -218,12 +216,8 @@ def load(path: Path) -> Recording:
 
 def save(recording: Recording) -> None:
     """Write a recording so that a reader sees the old file or the new one, never a half."""
-    data = {
-        "source": recording.source,
-        "about": recording.about,
-        "model": recording.model,
-        "steps": [_plain(step) for step in recording.steps],
-    }
+    data = {name: getattr(recording, name) for name in ("source", "about", "model")}
+    data["steps"] = [_plain(step) for step in recording.steps]
     text = yaml.dump(
         data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100, explicit_end=True
     )

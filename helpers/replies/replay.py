@@ -5,27 +5,29 @@ loop run until it is idle. So agents that run side by side interleave the same w
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import dropwhile
 from typing import Any
 
 import anthropic
 
 from ..tools import ProgramError
-from .comparing import Difference, describe, gaps, parse, report
+from .comparing import Difference, describe, differences, parse, report
 from .recording import FILL, ClockStep, Exchange, Key, Recording, Step, answer, save, size, speaker
+from .scrubbing import Scrub
 from .stepping import GRACE, REMEDY, VirtualClock, still
 
 Words = dict[str, Any]
+Gaps = list[Difference] | None
 
 
 class ReplayError(anthropic.AnthropicError):
     """The run and its recording disagree. Not an APIError: the SDK neither retries nor wraps it."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Conversation:
-    """What the replay knows of one agent: its messages so far and what it sent beside them."""
+    """What the replay knows of one agent, and its request while that waits for the reply."""
 
     agent: str
     speaker: str | None
@@ -33,19 +35,12 @@ class Conversation:
     known: str = ""  # its messages up to the last reply, as text
     said: list[Any] = field(default_factory=list)  # the turn of that reply
     characters: int = 0  # of both, for the estimate of usage
-    words: Words = field(default_factory=dict)
+    words: Words = field(default_factory=dict)  # of its last request, the messages left out
     asking: bool = False
-
-
-@dataclass
-class Call:
-    """A request that waits for its reply: `body` has its new messages, `text` all of them."""
-
-    talk: Conversation
-    exchange: Exchange
-    body: dict[str, Any]
-    text: str
-    reply: asyncio.Future[Any]
+    body: dict[str, Any] = field(init=False)  # of a request, with the messages that are new
+    text: str = field(init=False)  # all its messages
+    exchange: Exchange = field(init=False)
+    reply: asyncio.Future[Any] = field(init=False)
 
 
 class Replay:
@@ -54,26 +49,18 @@ class Replay:
     `mode` is "recorded" (the whole content of each request is compared), "lenient" (a reply is
     picked by agent and turn, with a notice) or "fill" (what was sent is written down).
     `pace` is in real seconds between two steps and never changes their order. Where the run leaves
-    the recording, one of the `branches` that begins with the same steps may fit; it is then played.
+    the recording, one of its branches that begins with the same steps may fit; it is then played.
     """
 
-    def __init__(
-        self,
-        recording: Recording,
-        mode: str,
-        pace: float,
-        branches: list[Recording],
-        scrub: Callable[[Any], Any],
-    ) -> None:
+    def __init__(self, recording: Recording, mode: str, pace: float, scrub: Scrub) -> None:
         self.recording, self.mode, self.pace, self.scrub = recording, mode, pace, scrub
-        self.strict = mode == "recorded"
-        self.branches = branches if self.strict else []
+        self.strict, self.branches = mode == "recorded", recording.branches
         self.clock = VirtualClock()
         kept = [s for s in recording.steps if isinstance(s, ClockStep) or s.reply is not None]
         self._todo = recording.steps[:] if self.strict else kept
         self._exchanges = recording.exchanges()
         self._talks: list[Conversation] = []
-        self._waiting: dict[Key, Call] = {}
+        self._waiting: dict[Key, Conversation] = {}
         self._played: list[Step] = []
 
     async def ask(self, text: str) -> Any:
@@ -81,47 +68,46 @@ class Replay:
         if self.clock.failure:
             raise self.clock.failure
         try:
-            call = self._arrive(text)
+            talk = self._arrive(text)
         except ReplayError as error:
             self.clock.close(error)
             raise
         try:
-            return await self.clock.hold(call.reply)
+            return await self.clock.hold(talk.reply)
         except asyncio.CancelledError:
-            self._cancel(call)
+            self._cancel(talk)
             raise
 
     async def drive(self) -> None:
         """Play one step after another, until something has failed. ReplayError: it is stuck."""
+        clock = self.clock
         while True:
-            self.clock.changed.clear()
-            owed = self._waiting or (self._talks and self._todo) or self.clock.next() is not None
-            if not owed and not self.clock.failure:
-                await self.clock.changed.wait()
+            clock.changed.clear()
+            owed = self._waiting or (self._talks and self._todo) or clock.next() is not None
+            if not owed and not clock.failure:
+                await clock.changed.wait()
                 continue
             try:
-                await still(self.clock)
-                if self.clock.failure:
-                    return
-                if self._next() is None:
-                    async with asyncio.timeout(None if self.clock.waits_for else GRACE):
-                        await self.clock.changed.wait()
-                    continue
                 await asyncio.sleep(self.pace)
-                await still(self.clock)
+                await still(clock)
+                if clock.failure:
+                    return
+                if step := self._next():
+                    self._play(step)
+                    continue
+                async with asyncio.timeout(None if clock.waits_for else GRACE):
+                    await clock.changed.wait()
             except TimeoutError:
                 raise ReplayError(self._stuck()) from None
             except ProgramError as error:
                 raise ReplayError(f"the replay is stuck: {error}") from None
-            if (step := self._next()) is not None:
-                self._play(step)
 
     def finish(self) -> None:
         """Check that nothing is left over; save what was filled in. ReplayError: something is."""
         left = [s for s in self._todo if self.strict or isinstance(s, Exchange)]
         if self._waiting:
-            call = next(iter(self._waiting.values()))
-            raise ReplayError(f"the run has ended, but {self._place(call.exchange)} still waits")
+            talk = next(iter(self._waiting.values()))
+            raise ReplayError(f"the run has ended, but {self._place(talk.exchange)} still waits")
         if left and self.mode != "lenient":
             raise ReplayError(f"the run has ended; the recording goes on: {self._place(left[0])}")
         if self.mode == "fill":
@@ -133,14 +119,12 @@ class Replay:
         due = self.clock.next()
         if self.clock.waits_for:
             return None
-        while (
-            not self.strict and due is None and self._todo and isinstance(self._todo[0], ClockStep)
-        ):
-            self._todo.pop(0)  # a timer that the run does not have
+        if not self.strict and due is None:  # timers of the file that the run does not have
+            self._todo = list(dropwhile(lambda step: isinstance(step, ClockStep), self._todo))
         head = self._todo[0] if self._todo else None
         if isinstance(head, ClockStep):
             return head if due is not None else None
-        waiting = [c.exchange for c in self._waiting.values() if c.exchange.reply is not None]
+        waiting = [t.exchange for t in self._waiting.values() if t.exchange.reply is not None]
         if head in waiting:
             return head
         if waiting and self.mode == "lenient":
@@ -160,16 +144,16 @@ class Replay:
         self._played.append(ClockStep(due or 0.0))
         self.clock.fire()
 
-    def _answer(self, call: Call) -> None:
-        talk, reply = call.talk, answer(call.exchange, call.body, call.talk.characters)
-        talk.known, talk.asking = call.text, False
+    def _answer(self, talk: Conversation) -> None:
+        reply = answer(talk.exchange, talk.body, talk.characters)
+        talk.known, talk.asking = talk.text, False
         turn = {"role": "assistant", "content": reply["content"]}
         talk.said = [turn] if reply["content"] else []
-        talk.characters += size(call.body["messages"]) + sum(size([turn]) for turn in talk.said)
-        call.reply.set_result(reply)
+        talk.characters += size(talk.body["messages"]) + sum(size([turn]) for turn in talk.said)
+        talk.reply.set_result(reply)
 
-    def _cancel(self, call: Call) -> None:
-        exchange, call.talk.asking = call.exchange, False
+    def _cancel(self, talk: Conversation) -> None:
+        exchange, talk.asking = talk.exchange, False
         self._waiting.pop(exchange.key, None)
         if exchange.reply is None:
             self._todo = [step for step in self._todo if step is not exchange]
@@ -177,20 +161,20 @@ class Replay:
             self._played.append(Exchange(*exchange.key, sent=exchange.sent))
         self.clock.stir()
 
-    def _arrive(self, text: str) -> Call:
+    def _arrive(self, text: str) -> Conversation:
         """Find out who asks and which exchange answers. ReplayError: none fits."""
         talk, body, known = self._whose(text)
-        body = self.scrub(body | {"messages": body["messages"][len(talk.said) :]})
-        words = describe(body, talk.said)
+        talk.body = self.scrub(body | {"messages": body["messages"][len(talk.said) :]})
+        words = describe(talk.body, talk.said)
         if words["model"] == self.recording.model:
             del words["model"]
         talk.turn += 1
-        exchange = self._expected((talk.agent, talk.turn), talk.words, words)
+        talk.exchange = self._expected((talk.agent, talk.turn), talk.words, words)
         talk.words, talk.asking = {k: v for k, v in words.items() if k != "messages"}, True
-        call = Call(talk, exchange, body, known, asyncio.get_running_loop().create_future())
-        self._waiting[exchange.key] = call
+        talk.text, talk.reply = known, asyncio.get_running_loop().create_future()
+        self._waiting[talk.exchange.key] = talk
         self.clock.stir()
-        return call
+        return talk
 
     def _whose(self, text: str) -> tuple[Conversation, dict[str, Any], str]:
         """Return whose request this is, what is new in it, and all its messages as text."""
@@ -206,13 +190,11 @@ class Replay:
         """Begin a conversation, under the name that the recording has for it."""
         begun, name = {talk.agent for talk in self._talks}, speaker(body)
         left = [agent for agent, turn in self._exchanges if turn == 1 and agent not in begun]
-        opening = describe(self.scrub(body), [])["messages"]
         named = [agent for agent in left if agent.partition(".")[0] == name]
-        same = [a for a in named if (self._exchanges[a, 1].sent or {}).get("messages") == opening]
         if self.mode == "fill" and name:
             named.append(name)  # an agent whose only call is cancelled has no reply in the file
         others = left if self.mode == "lenient" else []
-        if agents := [*same, *named, *others]:
+        if agents := [*named, *others]:
             self._talks.append(Conversation(agents[0], name))
             return self._talks[-1]
         who = name or "this one, which does not begin with a name: You are NAME"
@@ -240,7 +222,7 @@ class Replay:
             print(f"  (lenient: this reply to {who} was written for another prompt)")
         return exchange
 
-    def _misfit(self, key: Key, exchange: Exchange | None, found: list[Difference] | None) -> str:
+    def _misfit(self, key: Key, exchange: Exchange | None, found: Gaps) -> str:
         if exchange is None:
             text = f"{self.recording.path.name} ends here: it has no turn {key[1]} of {key[0]}. "
             text += f"If the file was not cut off, fill it in again: {FILL}"
@@ -251,14 +233,12 @@ class Replay:
         unknown = "\nThis branch is not recorded; free play is on scripted agents."
         return text + (unknown if self.branches else "")
 
-    def _gaps(
-        self, exchange: Exchange | None, before: Words, words: Words
-    ) -> list[Difference] | None:
+    def _gaps(self, exchange: Exchange | None, before: Words, words: Words) -> Gaps:
         """Return where a request differs, or None if nobody knows what should have been sent."""
         if exchange is None or exchange.sent is None:
             return None
-        found = gaps(exchange.sent, before, words)
-        return found and gaps(self.scrub(exchange.sent), before, words)
+        recorded = before | self.scrub(exchange.sent)
+        return differences({k: v for k, v in recorded.items() if v is not None}, words)
 
     def _take_branch(self, key: Key, before: Words, words: Words) -> bool:
         """Go on with a branch that has the same steps up to here and this request next, if any."""
@@ -266,13 +246,13 @@ class Replay:
         for branch in self.branches:
             theirs = branch.exchanges()
             same = branch.steps[:done] == self.recording.steps[:done] and all(
-                k in theirs and theirs[k].sent == call.exchange.sent
-                for k, call in self._waiting.items()
+                k in theirs and theirs[k].sent == talk.exchange.sent
+                for k, talk in self._waiting.items()
             )
             if same and self._gaps(theirs.get(key), before, words) == []:
                 self.recording, self._todo, self._exchanges = branch, branch.steps[done:], theirs
-                for k, call in self._waiting.items():
-                    call.exchange = theirs[k]
+                for k, talk in self._waiting.items():
+                    talk.exchange = theirs[k]
                 return True
         return False
 

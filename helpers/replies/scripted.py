@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,9 +14,9 @@ import httpx2
 
 from ..hub import Clock
 from ..tools import ProgramError
-from .client import Reply, Session, Transport, client_over, stoppable
+from .client import Reply, Session, Transport, client_over, running
 from .recording import Exchange, answer, speaker
-from .stepping import VirtualClock, driven, run_clock
+from .stepping import VirtualClock
 
 MODEL = "scripted"
 
@@ -42,19 +42,10 @@ class Failure:
 Blocks = list[dict[str, Any]]
 Answer = str | Blocks | Canned | Failure | Exception
 Script = Callable[[str, int, dict[str, Any]], Answer | Awaitable[Answer]]
+FORMS = "a text, blocks such as {'text': …} or {'tool': {…}}, a Canned reply, or a Failure"
 
 
-FORMS = (
-    "It can be a text, blocks such as {'text': …} or {'tool': {…}}, a Canned reply, or a Failure."
-)
-
-
-def _is_reply(reply: object) -> bool:
-    blocks = reply.blocks if isinstance(reply, Canned) else None
-    return blocks is not None and all(isinstance(b, dict) and len(b) == 1 for b in blocks)
-
-
-async def _respond(script: Script, clock: Clock, text: str) -> Reply:
+async def _respond(script: Script, clock: VirtualClock, text: str) -> Reply:
     """Return what the script says to a request. ProgramError: the script itself is wrong."""
     body = json.loads(text)
     agent = speaker(body) or "agent"
@@ -75,9 +66,11 @@ async def _respond(script: Script, clock: Clock, text: str) -> Reply:
         told = {"type": "error", "error": {"type": reply.kind, "message": reply.kind}}
         return httpx2.Response(reply.status, json=told, headers=reply.headers)
     blocks = [{"text": reply}] if isinstance(reply, str) else reply
-    said = Canned(blocks) if isinstance(blocks, list) else blocks
-    if not _is_reply(said):
-        raise ProgramError(f"the script gave {one_line(reply)} for turn {turn} of {agent}. {FORMS}")
+    said = blocks if isinstance(blocks, Canned) else Canned(blocks)
+    parts = said.blocks if isinstance(said.blocks, list) else [None]
+    if not all(isinstance(part, dict) and len(part) == 1 for part in parts):
+        why = f"the script gave {one_line(reply)} for turn {turn} of {agent}. It can be {FORMS}."
+        raise ProgramError(why)
     return answer(Exchange(agent, turn, said.blocks, said.stop_reason, said.usage), body)
 
 
@@ -90,11 +83,8 @@ async def scripted(
     A script returns a text, a list of blocks in the words of a recording (`{"text": …}`,
     `{"tool": {…}}`), a Canned reply, a Failure or an exception; it may be async.
     """
-    clock = VirtualClock() if virtual else Clock()
-    driving = driven(clock, run_clock(clock)) if isinstance(clock, VirtualClock) else nullcontext()
+    clock = VirtualClock()
     client = await client_over(Transport(partial(_respond, script, clock)), MODEL, max_retries)
-    try:
-        async with driving, stoppable():
-            yield Session(client, clock, MODEL, "scripted", "scripted agents, no model")
-    finally:
-        await client.close()
+    time, source = clock if virtual else Clock(), "scripted agents, no model"
+    async with client, running(clock):
+        yield Session(client, time, MODEL, "scripted", source)

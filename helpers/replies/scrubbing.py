@@ -5,20 +5,21 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+Scrub = Callable[[Any], Any]
 NAMES = re.compile(
     r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?)(_?\d+)?$"
     r"|(^|_)(PASS|PAT|DSN|AUTH|URI|URL|DATABASE|WEBHOOK)(_|\d|$)|_PWD$",
     re.IGNORECASE,
 )
 LOOKS = (
-    r"(?P<ours>sk-ant-[\w-]+)|\b(?:sk|xox[a-z]|glpat)-[\w-]{16,}|\b(?:gh[a-z]|github_pat|hf)_\w{20,}"
+    r"(?P<ours>sk-ant-[\w-]{8,})|\b(?:sk|xox[a-z]|glpat)-[\w-]{16,}|\b(?:gh[a-z]|github_pat|hf)_\w{20,}"
     r"|\bAKIA[A-Z0-9]{16}\b|\bAIza[\w-]{35}|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]+"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]+-----END [A-Z ]*PRIVATE KEY-----"
     r"|(?<=hooks\.slack\.com/services/)[\w/]+|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)"
 )
 
 
-def scrubber(variables: Iterable[tuple[str, str | None]]) -> Callable[[Any], Any]:
+def scrubber(variables: Iterable[tuple[str, str | None]]) -> Scrub:
     """Return a function that gives JSON data back without keys, and without these variables' values
     where the name is one of a secret: their names stand there instead.
 

@@ -9,7 +9,7 @@ to be declared, by `async with clock.outside("what for"):`, and time stands stil
 import asyncio
 import itertools
 from bisect import insort
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -163,17 +163,19 @@ async def still(clock: VirtualClock) -> None:
     ProgramError: for GRACE real seconds it was not so, and the run gave no sign of life.
     """
     loop: Any = asyncio.get_running_loop()
-    began, changes, turns, ended = loop.time(), clock.changes, 0, True
+    began, changes, turns = loop.time(), clock.changes, 0
     MARKS.set((DRIVER,))
     while True:
         await asyncio.sleep(0)
         ready = getattr(loop, "_ready", [None] if turns < 100 else [])  # None: of another make
         others = (h for h in ready if not h or DRIVER not in h._context.get(MARKS, ()))
         busy: Any = next(others, "nobody")
-        real = real_waits(clock) if busy == "nobody" else {}
-        if busy == "nobody" and (not real or clock.waits_for or clock.failure):
-            return
-        if real:
+        real: dict[asyncio.Future[Any], str] = {}
+        ended: object = True
+        if busy == "nobody":
+            real = {} if clock.waits_for or clock.failure else real_waits(clock)
+            if not real:
+                return
             ended, _ = await asyncio.wait(real, timeout=GRACE, return_when="FIRST_COMPLETED")
         turns += TURNS // ROUNDS if real else 1
         if changes != clock.changes:
@@ -193,33 +195,3 @@ async def run_clock(clock: VirtualClock) -> None:
         await still(clock)
         if clock.next() is not None and not clock.waits_for:
             clock.fire()
-
-
-@asynccontextmanager
-async def driven(clock: VirtualClock, driver: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run a driver beside the body; what it raises, or a failure of the clock, ends the body."""
-    body = asyncio.current_task()
-    assert body is not None, "an `async with` block always runs in a task"
-
-    async def drive() -> None:
-        try:
-            await driver
-        except Exception as error:
-            clock.close(error)
-        body.cancel()
-
-    driving = asyncio.create_task(drive())
-    try:
-        with marked(clock):
-            yield
-    except (asyncio.CancelledError, Exception):
-        if clock.failure is None:
-            raise
-    finally:
-        clock.close()
-        driving.cancel()
-        await asyncio.gather(driving, return_exceptions=True)
-        if clock.failure and body.cancelling():
-            body.uncancel()  # the driver's own cancel; the failure is raised in its place
-    if clock.failure:
-        raise clock.failure from None
