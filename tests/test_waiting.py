@@ -3,8 +3,7 @@
 import asyncio
 import random
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -48,17 +47,13 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("helpers.replies.stepping.TURNS", 100)
 
 
-@pytest.fixture
-def never() -> Iterator[Wait]:
-    """A wait for a thread that is at work until the test is over."""
-    over, threads = threading.Event(), ThreadPoolExecutor()
-
-    async def thread() -> None:
-        await asyncio.get_running_loop().run_in_executor(threads, over.wait)
-
-    yield thread
-    over.set()
-    threads.shutdown()
+async def never() -> None:
+    """Wait for a thread that is at work until this is given up."""
+    over = threading.Event()
+    try:
+        await asyncio.to_thread(over.wait)
+    finally:
+        over.set()
 
 
 def lead_and_helper(helper: Answer | Wait, look: Wait | None = None) -> tuple[str, float]:
@@ -110,10 +105,8 @@ def test_no_timer_runs_ahead_of_a_tool_that_waits_for_something_real(wait: Wait)
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_tool_that_waits_for_something_real_without_a_door_is_named_with_the_remedy(
-    never: Wait,
-) -> None:
-    remedy = r"helper1 in look_up → thread waits for something real.*clock\.outside\("
+def test_a_tool_that_waits_for_something_real_without_a_door_is_named_with_the_remedy() -> None:
+    remedy = r"helper1 in look_up → never → to_thread waits for something real.*clock\.outside\("
     with pytest.raises(ProgramError, match=remedy):
         lead_and_helper(LOOK, never)
 
@@ -149,10 +142,8 @@ def test_short_real_waits_in_a_hook_change_nothing_in_a_replay(seed: int) -> Non
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_replay_names_the_hook_that_waits_for_something_real_and_not_the_prompt(
-    never: Wait,
-) -> None:
-    with pytest.raises(ReplayError, match=r"stuck: .* in hook → .*clock\.outside\("):
+def test_a_replay_names_the_hook_that_waits_for_something_real_and_not_the_prompt() -> None:
+    with pytest.raises(ReplayError, match=r"stuck: .* in hook → never → .*clock\.outside\("):
         fixed_team(before_tools(never))
 
 

@@ -159,15 +159,24 @@ def _value(node: Any) -> Any:
     raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
-def _parse(text: str) -> Any:
+def _read(path: Path, text: str) -> Recording:
+    """Return what a file holds. YAMLError, ValidationError: it is no recording."""
     collecting = gc.isenabled()
     gc.disable()  # it would walk all that this process holds, for nodes that are soon gone
     try:
         root = yaml.compose(text, Loader=_Loader)
-        return _value(root) if root else None
+        data = _value(root) if root else {}
     finally:
         if collecting:
             gc.enable()
+    known = data if isinstance(data, dict) else {}
+    recording = _RECORDING.validate_python(known | {"path": path, "text": text})
+    turns: Counter[str] = Counter()
+    for step in recording.steps:
+        if isinstance(step, Exchange):
+            turns[step.agent] += 1
+            step.turn = turns[step.agent]
+    return recording
 
 
 def _line(text: str, *path: str | int) -> int:
@@ -189,29 +198,19 @@ def load(path: Path) -> Recording:
     if not path.is_file():
         names = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
         raise RecordingError(f"there is no recording {path.name}; the recordings are: {names}")
+    text, problem, line = "", "cut off: the last line should be `...`", 1
     try:
         text = path.read_text(encoding="utf-8")
-        if text.splitlines()[-1:] != ["..."]:
-            raise RecordingError(f"{path.name} is cut off: its last line should be `...`")
-        data = _parse(text)
-        known = data if isinstance(data, dict) else {}
-        recording = _RECORDING.validate_python(known | {"path": path, "text": text})
+        if text.splitlines()[-1:] == ["..."]:
+            return _read(path, text)
     except ValidationError as error:
         found = error.errors(include_url=False)[0]
-        where = ".".join(filter(None, map(str, found["loc"])))
-        what = one_line(f"{where}: {found['msg']}", 200)
-        raise RecordingError(f"{path.name}:{_line(text, *found['loc'])}: {what}") from None
+        problem = f"{'.'.join(filter(None, map(str, found['loc'])))}: {found['msg']}"
+        line = _line(text, *found["loc"])
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = one_line(getattr(error, "problem", error), 200)
-        raise RecordingError(f"{path.name}{line} is not readable: {problem}") from None
-    turns: Counter[str] = Counter()
-    for step in recording.steps:
-        if isinstance(step, Exchange):
-            turns[step.agent] += 1
-            step.turn = turns[step.agent]
-    return recording
+        problem, line = getattr(error, "problem", str(error)), mark.line + 1 if mark else 1
+    raise RecordingError(f"{path.name}:{line}: {one_line(problem, 200)}")
 
 
 def save(recording: Recording) -> None:

@@ -1,9 +1,9 @@
 """A clock that is not real, and when a run can do nothing more by itself: what serial steps need.
 
 A step hands over a reply or fires a timer, once the event loop is idle and no task of the run waits
-for something real. Seen is what asyncio knows of: its `sleep`, and threads that it waits for. Not
-seen are sockets, other processes, threads of other libraries and what a button will set: they have
-to be declared, by `async with clock.outside("what for"):`, and time stands still inside.
+for something real. Seen are `asyncio.sleep`, and threads of `asyncio.to_thread`. Not seen are
+sockets, other processes, other threads and what a button will set: they have to be declared, by
+`async with clock.outside("what for"):`, and time stands still inside.
 """
 
 import asyncio
@@ -58,9 +58,9 @@ class VirtualClock(Clock):
     def waits_for(self) -> list[str]:
         """What is waited for outside of the run: meanwhile nothing fires and nothing is stuck.
 
-        A door does not count while code behind it sleeps on this very clock.
+        A door does not count while code behind it waits for this very clock or its session.
         """
-        asleep = set(itertools.chain(*self._held.values()))
+        asleep = set(itertools.chain(*self._held.values())) if self._doors else ()
         return [what for door, what in self._doors.items() if door not in asleep]
 
     def time(self) -> float:
@@ -134,25 +134,29 @@ class VirtualClock(Clock):
 
 
 def whereabouts(task: Any) -> str:
-    """Return whose task it is and where it is: "helper1 in look_up → sleep"."""
+    """Return whose task it is and where it is: "helper1 in call_tool → look_up → sleep"."""
     coroutine, names = task.get_coro(), []
     while hasattr(coroutine, "cr_code"):
         names.append(coroutine.cr_code.co_name)
         coroutine = coroutine.cr_await
-    return f"{task.get_name()} in {' → '.join(names[-2:])}"
+    return f"{task.get_name()} in {' → '.join(names[-3:])}"
 
 
 def real_waits(clock: Clock) -> dict[asyncio.Future[Any], str]:
     """Return what tasks of this clock's run wait for in real time or in threads, and who does."""
-    timers = [h for h in getattr(asyncio.get_running_loop(), "_scheduled", ()) if not h.cancelled()]
-    sleeps = [h._args[0] for h in timers if "_set_result" in getattr(h._callback, "__name__", "")]
+    loop: Any = asyncio.get_running_loop()
+    timers = [timer for timer in getattr(loop, "_scheduled", ()) if not timer.cancelled()]
+    futures = [t._args[0] for t in timers if "_set_result" in getattr(t._callback, "__name__", "")]
+    threads = getattr(loop, "_default_executor", None)
+    if threads and threads._idle_semaphore._value < len(threads._threads):
+        waiters = [getattr(task, "_fut_waiter", None) for task in asyncio.all_tasks()]
+        futures += [waiter for waiter in waiters if "_chain_future" in repr(waiter)]
     found = {}
-    for task in asyncio.all_tasks():
-        future: Any = getattr(task, "_fut_waiter", None)
-        for callback, context in getattr(future, "_callbacks", None) or ():
-            real = future in sleeps or "_chain_future" in getattr(callback, "__qualname__", "")
-            beat: Any = task.get_coro()
-            if real and clock in context.get(MARKS, ()) and beat.__name__ != heartbeat.__name__:
+    for future in futures:
+        for callback, context in future._callbacks or ():
+            task: Any = getattr(callback, "__self__", None)
+            ours = isinstance(task, asyncio.Task) and clock in context.get(MARKS, ())
+            if ours and task.get_coro().__name__ != heartbeat.__name__:
                 found[future] = whereabouts(task)
     return found
 
