@@ -594,6 +594,21 @@ def test_a_run_that_leaves_its_recording_goes_on_with_the_branch_that_fits(stage
     assert message.endswith("This branch is not recorded; free play is on scripted agents.")
 
 
+def test_a_branch_is_found_after_a_call_that_was_given_up(stage: Stage) -> None:
+    def body(word: str) -> Body[str]:
+        async def talk(session: Session) -> str:
+            await give_up(session, "carl")
+            return await ask(session, "dora", word)
+
+        return talk
+
+    text = PAIR.replace("...", "- agent: dora\n  reply: I am Dora.\n...")
+    stage.play(body("No?"), "fill", text.replace("I am Dora.", "No."))
+    stage.path.rename(stage.folder / "team.denied.yaml")
+    stage.play(body("Yes?"), "fill", text)
+    assert [stage.play(body("Yes?")), stage.play(body("No?"))] == ["I am Dora.", "No."]
+
+
 def test_a_branch_that_begins_otherwise_is_no_branch_of_this_run(stage: Stage) -> None:
     stage.play(fork("Bob is a liar."), "fill", FORKED.replace("I am Bob.", "I am Rob."))
     stage.path.rename(stage.folder / "team.denied.yaml")

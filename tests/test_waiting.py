@@ -4,6 +4,7 @@ import asyncio
 import random
 import threading
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Any
 
 import pytest
@@ -225,6 +226,42 @@ def test_a_poll_that_never_lets_the_loop_rest_is_named(opened: Any, error: type[
 
     with pytest.raises(error, match=r"watcher in poll → sleep .*polls"):
         run(scenario())
+
+
+def call_again(loop: asyncio.AbstractEventLoop) -> None:
+    loop.call_soon(call_again, loop)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_callback_that_polls_is_named_too() -> None:
+    async def scenario() -> None:
+        async with scripted(lambda *_: "Hello.") as session:
+            call_again(asyncio.get_running_loop())
+            await session.clock.sleep(1)
+
+    with pytest.raises(ProgramError, match=r"a callback waits .*polls"):
+        asyncio.run(scenario())
+
+
+async def look_on() -> None:
+    while True:
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_task_that_looks_on_is_no_part_of_the_run_if_it_has_a_context_of_its_own() -> None:
+    async def scenario(context: Context | None) -> float:
+        async with scripted(lambda *_: "Hello.") as session:
+            task = asyncio.create_task(look_on(), name="panel", context=context)
+            try:
+                await session.clock.sleep(1)
+            finally:
+                task.cancel()
+            return session.clock.time()
+
+    assert run(scenario(Context())) == 1
+    with pytest.raises(ProgramError, match=r"panel in look_on → sleep .*contextvars\.Context"):
+        run(scenario(None))
 
 
 def test_a_busy_run_is_not_taken_for_a_poll(monkeypatch: pytest.MonkeyPatch) -> None:

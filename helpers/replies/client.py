@@ -49,8 +49,12 @@ class Session:
 
 def setting(name: str, default: str = "") -> str:
     """Return a setting from the environment, else from the file `.env`, else the default."""
+    return os.environ.get(name) or _env_file().get(name) or default
+
+
+def _env_file() -> dict[str, str | None]:
     try:
-        return os.environ.get(name) or dotenv_values(ENV_FILE).get(name) or default
+        return dotenv_values(ENV_FILE)
     except UnicodeDecodeError:
         raise SettingError(f"{ENV_FILE.name} is not UTF-8 text: save it again as UTF-8") from None
 
@@ -85,7 +89,7 @@ def _pace() -> float:
 
 
 def _secrets_out() -> Scrub:
-    return scrubber([*dotenv_values(ENV_FILE).items(), *os.environ.items()])
+    return scrubber([*_env_file().items(), *os.environ.items()])
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ import tempfile
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -96,6 +97,7 @@ class Recording:
     text: str = field(default="", repr=False, compare=False)  # of the file, to find a line in
     branches: list["Recording"] = field(default_factory=list)  # ways that a run can leave it
 
+    @cached_property
     def exchanges(self) -> dict[Key, Exchange]:
         return {step.key: step for step in self.steps if isinstance(step, Exchange)}
 

@@ -12,13 +12,12 @@ from typing import Any
 import anthropic
 
 from ..tools import ProgramError
-from .comparing import Difference, describe, differences, parse, report
+from .comparing import describe, differences, parse, report
 from .recording import FILL, ClockStep, Exchange, Key, Recording, Step, answer, save, size, speaker
 from .scrubbing import Scrub
 from .stepping import GRACE, REMEDY, VirtualClock, still
 
 Words = dict[str, Any]
-Gaps = list[Difference] | None
 
 
 class ReplayError(anthropic.AnthropicError):
@@ -54,11 +53,10 @@ class Replay:
 
     def __init__(self, recording: Recording, mode: str, pace: float, scrub: Scrub) -> None:
         self.recording, self.mode, self.pace, self.scrub = recording, mode, pace, scrub
-        self.strict, self.branches = mode == "recorded", recording.branches
-        self.clock = VirtualClock()
+        self.strict, self.clock = mode == "recorded", VirtualClock()
+        self.branches = recording.branches if self.strict else []
         kept = [s for s in recording.steps if isinstance(s, ClockStep) or s.reply is not None]
         self._todo = recording.steps[:] if self.strict else kept
-        self._exchanges = recording.exchanges()
         self._talks: list[Conversation] = []
         self._waiting: dict[Key, Conversation] = {}
         self._played: list[Step] = []
@@ -189,7 +187,9 @@ class Replay:
     def _open(self, body: dict[str, Any]) -> Conversation:
         """Begin a conversation, under the name that the recording has for it."""
         begun, name = {talk.agent for talk in self._talks}, speaker(body)
-        left = [agent for agent, turn in self._exchanges if turn == 1 and agent not in begun]
+        left = [
+            agent for agent, turn in self.recording.exchanges if turn == 1 and agent not in begun
+        ]
         named = [agent for agent in left if agent.partition(".")[0] == name]
         if self.mode == "fill" and name:
             named.append(name)  # an agent whose only call is cancelled has no reply in the file
@@ -198,7 +198,7 @@ class Replay:
             self._talks.append(Conversation(agents[0], name))
             return self._talks[-1]
         who = name or "this one, which does not begin with a name: You are NAME"
-        known = ", ".join(dict.fromkeys(agent for agent, _ in self._exchanges))
+        known = ", ".join(dict.fromkeys(agent for agent, _ in self.recording.exchanges))
         raise ReplayError(
             f"{self.recording.path.name} has replies for the system prompts of {known}, and "
             f"none for {who}. Others need scripted agents, or COOKBOOK_CLIENT=live."
@@ -206,51 +206,45 @@ class Replay:
 
     def _expected(self, key: Key, before: Words, words: Words) -> Exchange:
         """Return the exchange that a request belongs to, if need be of a branch."""
-        exchange = self._exchanges.get(key)
+        exchange = self.recording.exchanges.get(key)
         if self.mode == "fill":
             exchange = exchange or Exchange(*key)
             new = {k: v for k, v in words.items() if k == "messages" or before.get(k) != v}
             exchange.sent = new | {k: None for k in before if k not in words}
             return exchange
-        found = self._gaps(exchange, before, words)
-        if found != [] and self._take_branch(key, before, words):
-            return self._exchanges[key]
-        if exchange is None or found is None or (found and self.strict):
-            raise ReplayError(self._misfit(key, exchange, found))
-        if found:
+        problem = self._problem(self.recording, key, before, words)
+        if problem and exchange and exchange.sent and self.mode == "lenient":
             who = f"{exchange.agent}, turn {exchange.turn}"
             print(f"  (lenient: this reply to {who} was written for another prompt)")
-        return exchange
+        elif problem and not self._take_branch(key, before, words):
+            unknown = "\nThis branch is not recorded; free play is on scripted agents."
+            raise ReplayError(problem + (unknown if self.branches else ""))
+        return self.recording.exchanges[key]
 
-    def _misfit(self, key: Key, exchange: Exchange | None, found: Gaps) -> str:
+    def _problem(self, recording: Recording, key: Key, before: Words, words: Words) -> str | None:
+        """Return why a request is not the one that this recording has, or None."""
+        exchange = recording.exchanges.get(key)
         if exchange is None:
-            text = f"{self.recording.path.name} ends here: it has no turn {key[1]} of {key[0]}. "
-            text += f"If the file was not cut off, fill it in again: {FILL}"
-        elif found is None:
-            text = f"{self._place(exchange)} was never filled in. Run: {FILL}"
-        else:
-            text = report(self.recording, exchange, found)
-        unknown = "\nThis branch is not recorded; free play is on scripted agents."
-        return text + (unknown if self.branches else "")
-
-    def _gaps(self, exchange: Exchange | None, before: Words, words: Words) -> Gaps:
-        """Return where a request differs, or None if nobody knows what should have been sent."""
-        if exchange is None or exchange.sent is None:
-            return None
+            end = f"{recording.path.name} ends here: it has no turn {key[1]} of {key[0]}."
+            return f"{end} If the file was not cut off, fill it in again: {FILL}"
+        if exchange.sent is None:
+            return f"{self._place(exchange)} was never filled in. Run: {FILL}"
         recorded = before | self.scrub(exchange.sent)
-        return differences({k: v for k, v in recorded.items() if v is not None}, words)
+        found = differences({k: v for k, v in recorded.items() if v is not None}, words)
+        return report(recording, exchange, found) if found else None
 
     def _take_branch(self, key: Key, before: Words, words: Words) -> bool:
         """Go on with a branch that has the same steps up to here and this request next, if any."""
-        done = len(self.recording.steps) - len(self._todo)
+        steps, head = self.recording.steps, self._todo[0] if self._todo else None
+        done = next((i for i, step in enumerate(steps) if step is head), len(steps))
         for branch in self.branches:
-            theirs = branch.exchanges()
-            same = branch.steps[:done] == self.recording.steps[:done] and all(
+            theirs = branch.exchanges
+            same = branch.steps[:done] == steps[:done] and all(
                 k in theirs and theirs[k].sent == talk.exchange.sent
                 for k, talk in self._waiting.items()
             )
-            if same and self._gaps(theirs.get(key), before, words) == []:
-                self.recording, self._todo, self._exchanges = branch, branch.steps[done:], theirs
+            if same and not self._problem(branch, key, before, words):
+                self.recording, self._todo = branch, branch.steps[done:]
                 for k, talk in self._waiting.items():
                     talk.exchange = theirs[k]
                 return True

@@ -81,7 +81,8 @@ async def scripted(
     """Open a session whose replies come from a script; with `virtual`, no wait takes real time.
 
     A script returns a text, a list of blocks in the words of a recording (`{"text": …}`,
-    `{"tool": {…}}`), a Canned reply, a Failure or an exception; it may be async.
+    `{"tool": {…}}`), a Canned reply, a Failure or an exception. It may be async: time stands still
+    while it awaits anything but `session.clock.sleep`, be it what another agent is to do.
     """
     clock = VirtualClock()
     client = await client_over(Transport(partial(_respond, script, clock)), MODEL, max_retries)

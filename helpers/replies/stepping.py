@@ -23,7 +23,8 @@ TURNS = 10_000  # turns of the loop, and
 ROUNDS = 20  # waits in these seconds: a slow machine has fewer
 REMEDY = (
     "A tool, a hook or an approve that waits for a person, a thread, a server or real time does so "
-    'inside `async with clock.outside("what for"):`, with the clock of its session.'
+    'inside `async with clock.outside("what for"):`, with the clock of its session. '
+    "A task that only looks on is created with `context=contextvars.Context()`."
 )
 MARKS: ContextVar[tuple[object, ...]] = ContextVar("MARKS", default=())
 DRIVER = object()  # the mark of tasks that take the steps
@@ -135,7 +136,10 @@ class VirtualClock(Clock):
 
 def whereabouts(task: Any) -> str:
     """Return whose task it is and where it is: "helper1 in call_tool → look_up → sleep"."""
-    coroutine, names = task.get_coro(), []
+    if not isinstance(task, asyncio.Task):
+        return "a callback"
+    coroutine: Any = task.get_coro()
+    names: list[str] = []
     while hasattr(coroutine, "cr_code"):
         names.append(coroutine.cr_code.co_name)
         coroutine = coroutine.cr_await
@@ -185,7 +189,7 @@ async def still(clock: VirtualClock) -> None:
         if changes != clock.changes:
             began, changes, turns = loop.time(), clock.changes, 0
         elif not ended or (turns > TURNS and loop.time() - began > GRACE):
-            who = ", ".join(real.values()) or whereabouts(busy._callback.__self__)
+            who = ", ".join(real.values()) or whereabouts(getattr(busy._callback, "__self__", 0))
             raise ProgramError(f"{who} waits for something real, or polls. {REMEDY}")
 
 
