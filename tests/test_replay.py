@@ -10,7 +10,7 @@ import anthropic
 import httpx2
 import pytest
 
-from helpers.hub import Event, Hub, trace_line
+from helpers.hub import Event, Hub
 from helpers.replies.client import MODES, Session, SettingError, Transport, connect
 from helpers.replies.recording import ClockStep, Exchange, RecordingError, load, save
 from helpers.replies.replay import ReplayError

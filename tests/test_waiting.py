@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from helpers.agent import Go, Hook, Step, no_hook, run_agent
+from helpers.agent import run_agent
+from helpers.hooks import Go, Hook, Step, no_hook
 from helpers.hub import Event, Hub
 from helpers.replies.client import Session, connect
 from helpers.replies.replay import ReplayError
@@ -119,8 +120,8 @@ def fixed_team(hook_of: Callable[[Session], Hook]) -> list[Event]:
         names = ["lead", "helper1", "helper2"]
         members = [Member(name, task_of("03_fixed_team", name)) for name in names]
         async with connect("03_fixed_team") as session:
-            hub, how = Hub(session.clock, show=None), {"hook": hook_of(session)}
-            await run_team(session.client, hub, members, model=session.model, **how)
+            hub, hook = Hub(session.clock, show=None), hook_of(session)
+            await run_team(session.client, hub, members, model=session.model, hook=hook)
         return hub.log.events
 
     return run(scenario())

@@ -5,7 +5,7 @@ import itertools
 import json
 from typing import Any
 
-from ..hub import one_line
+from ..trace import one_line
 from .recording import FILL, Exchange, Recording
 
 Difference = tuple[tuple[str | int, ...], Any, Any]

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BeforeValidator, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
-from ..hub import one_line
+from ..trace import one_line
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks" / "recordings"
 FILL = ".venv/bin/python -m helpers.lessons fill"

@@ -12,7 +12,8 @@ NAMES = re.compile(
     re.IGNORECASE,
 )
 LOOKS = (
-    r"(?P<ours>sk-ant-[\w-]{8,})|\b(?:sk|xox[a-z]|glpat)-[\w-]{16,}|\b(?:gh[a-z]|github_pat|hf)_\w{20,}"
+    r"(?P<ours>sk-ant-[\w-]{8,})|\b(?:sk|xox[a-z]|glpat)-[\w-]{16,}"
+    r"|\b(?:gh[a-z]|github_pat|hf)_\w{20,}"
     r"|\bAKIA[A-Z0-9]{16}\b|\bAIza[\w-]{35}|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]+"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]+-----END [A-Z ]*PRIVATE KEY-----"
     r"|(?<=hooks\.slack\.com/services/)[\w/]+|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)"
