@@ -221,7 +221,7 @@ def test_the_panel_is_made_from_the_tools_that_are_dispatched() -> None:
     shown = permissions(agents, case)
     for line in (
         "Mandate: Resolve it",
-        "  refunds up to $25.00, with compliance",
+        "  refunds up to $25.00, reviewed before",
         "  approval by a person: no gate, no refund",
         "  budget $0.50 for all agents together",
         "orchestrator can: Task, issue_refund (acts)",
