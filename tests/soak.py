@@ -1,4 +1,4 @@
-"""Soaks the hub, the loop and the crew in faults: `python -m tests.soak [--seeds 500]`.
+"""Soaks the hub, the loop and the crew in faults: `python -m tests.soak [--seeds 400]`.
 
 Each run is a small crew of scripted agents on a virtual clock that send, wait, sleep and end at
 random; one of them meets one fault. Afterwards every message must have been read or be a dead
