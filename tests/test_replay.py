@@ -895,7 +895,7 @@ def test_a_wrong_setting_or_name_shows_the_cell_and_not_our_own_lines(
 
     stage.play(pair, "fill", PAIR)
     monkeypatch.setenv(variable, value)
-    assert run(cell()) == ["cell", "connect"]
+    assert run(cell()) == ["cell", "__aenter__"]
 
 
 def test_an_unknown_mode_is_answered_with_the_modes(stage: Stage) -> None:

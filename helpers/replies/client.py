@@ -7,8 +7,9 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import anthropic
 import httpx2
@@ -16,21 +17,24 @@ from dotenv import dotenv_values
 
 from ..hub import Clock
 from ..team import heartbeat
-from .recording import FOLDER, MODEL_INFO, RecordingError, load
+from .recording import FOLDER, MODEL_INFO, RecordingError, load_with_branches
 from .replay import Replay, ReplayError
 from .scrubbing import Scrub, scrubber
 from .stepping import VirtualClock, marked, run_clock
 
-HELPERS = Path(__file__).resolve().parents[1]
-ENV_FILE = HELPERS.parent / ".env"
+ENV_FILE = Path(__file__).resolve().parents[2] / ".env"
 MODES = ("recorded", "lenient", "live")  # and "fill", which is for the tool alone
 LIVE_MODEL = "claude-sonnet-5-5"
 Reply = dict[str, Any] | httpx2.Response
 Driver = Callable[[], Awaitable[None]]
+Arguments = ParamSpec("Arguments")
 
 
 class SettingError(ValueError):
     """A setting is missing or can't be used; the message says what to write where."""
+
+
+OURS = (SettingError, RecordingError, anthropic.AnthropicError)
 
 
 @dataclass(frozen=True)
@@ -59,23 +63,45 @@ def _env_file() -> dict[str, str | None]:
         raise SettingError(f"{ENV_FILE.name} is not UTF-8 text: save it again as UTF-8") from None
 
 
-def connect(name: str, folder: Path = FOLDER) -> AbstractAsyncContextManager[Session]:
-    """Return the session of one run, in the mode of COOKBOOK_CLIENT ("recorded" by default).
+class Opening(AbstractAsyncContextManager[Session]):
+    """Opens and closes a session; a stop or an error of ours shows the line of the cell alone."""
+
+    def __init__(self, inner: AbstractAsyncContextManager[Session]) -> None:
+        self._inner = inner
+
+    async def __aenter__(self) -> Session:
+        try:
+            return await self._inner.__aenter__()
+        except OURS as error:
+            raise error.with_traceback(None) from None
+
+    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> bool | None:
+        try:
+            return await self._inner.__aexit__(kind, error, trace)
+        except OURS as failure:
+            raise failure.with_traceback(None) from None
+        finally:
+            if isinstance(error, (*OURS, asyncio.CancelledError, KeyboardInterrupt)):
+                trace.tb_next = None  # 300 lines of the SDK's, and its reason has as many again
+            if isinstance(error, anthropic.APIError) and (reason := error.__cause__):
+                error.add_note(_secrets_out()(f"Reason: {type(reason).__name__}: {reason}"))
+                error.__cause__ = None
+
+
+def opening(steps: Callable[Arguments, AsyncIterator[Session]]) -> Callable[Arguments, Opening]:
+    """Make an async generator that yields one session a function that opens it."""
+    inner = asynccontextmanager(steps)
+    return wraps(steps)(lambda *args, **kwargs: Opening(inner(*args, **kwargs)))
+
+
+def connect(name: str, folder: Path = FOLDER) -> Opening:
+    """Open the session of one run, in the mode that COOKBOOK_CLIENT names ("recorded" by default).
 
     Leaving it checks that the recording was played to its end. SettingError: unknown mode, or no
     key in live mode. RecordingError: it can't be read. ReplayError: the run and it disagree.
     """
-    try:
-        mode = setting("COOKBOOK_CLIENT", "recorded")
-        if mode == "live":
-            return _live(_live_client())
-        if mode not in (*MODES, "fill"):
-            raise SettingError(f"COOKBOOK_CLIENT is {mode!r}; it can be {', '.join(MODES)}")
-        recording = load(folder / f"{name}.yaml")
-        recording.branches = [load(path) for path in sorted(folder.glob(f"{name}.*.yaml"))]
-        return _replayed(Replay(recording, mode, _pace(), _secrets_out()))
-    except (SettingError, RecordingError) as error:
-        raise error.with_traceback(None) from None  # its message says it all
+    mode = setting("COOKBOOK_CLIENT", "recorded")
+    return _live() if mode == "live" else _replayed(name, folder, mode)
 
 
 def _pace() -> float:
@@ -112,9 +138,8 @@ async def running(clock: VirtualClock, driver: Driver | None = None) -> AsyncIte
     try:
         with marked(clock):
             yield
-    except (asyncio.CancelledError, KeyboardInterrupt, Exception) as error:
-        _shorten(error)
-        if not clock.failure or isinstance(error, KeyboardInterrupt):
+    except (asyncio.CancelledError, Exception):
+        if not clock.failure:
             raise
     finally:
         clock.close()
@@ -127,41 +152,22 @@ async def running(clock: VirtualClock, driver: Driver | None = None) -> AsyncIte
         raise clock.failure from None
 
 
-def _shorten(error: BaseException) -> None:
-    """Cut the traceback of a stop or an error of ours to the cell's line: 300 are the SDK's.
-
-    The reason of an API error, which has as many lines again, becomes a note of one line.
-    """
-    if isinstance(error, Exception) and not isinstance(error, anthropic.AnthropicError):
-        return
-    frame = error.__traceback__
-    while frame and HELPERS in Path(frame.tb_frame.f_code.co_filename).resolve().parents:
-        frame = frame.tb_next
-    if frame:
-        frame.tb_next = None
-    if isinstance(error, anthropic.APIError) and (reason := error.__cause__):
-        error.add_note(_secrets_out()(f"Reason: {type(reason).__name__}: {reason}"))
-        error.__cause__ = None
-
-
-def _live_client() -> anthropic.AsyncAnthropic:
+@opening
+async def _live() -> AsyncIterator[Session]:
     key, token = setting("ANTHROPIC_API_KEY").strip(), setting("ANTHROPIC_AUTH_TOKEN").strip()
-    if not re.fullmatch(r"[!-~]+", key + token):  # the transport would show an odd one in its error
+    if not re.fullmatch(r"[!-~]+", key + token):  # the SDK's error would show an odd one
         raise SettingError(
             "COOKBOOK_CLIENT=live needs a key, without a blank or odd character in it. "
             "Put this line into the file .env beside README.md: ANTHROPIC_API_KEY=your-key"
         )
-    address = setting("ANTHROPIC_BASE_URL") or None
-    token_alone = None if key else token
-    return anthropic.AsyncAnthropic(api_key=key or None, auth_token=token_alone, base_url=address)
-
-
-@asynccontextmanager
-async def _live(client: anthropic.AsyncAnthropic) -> AsyncIterator[Session]:
-    model = setting("COOKBOOK_MODEL", LIVE_MODEL)
+    model, address = setting("COOKBOOK_MODEL", LIVE_MODEL), setting("ANTHROPIC_BASE_URL") or None
+    secret = {"api_key": key} if key else {"api_key": None, "auth_token": token}
     print(f"live: the API answers ({model}, unless a role names another); this costs money")
     try:
-        async with client, running(VirtualClock()):
+        async with (
+            anthropic.AsyncAnthropic(**secret, base_url=address) as client,
+            running(VirtualClock()),
+        ):
             yield Session(client, Clock(), model, "live", "live")
     except anthropic.AuthenticationError as error:
         error.add_note("The API refused the key: check ANTHROPIC_API_KEY, in the shell or in .env.")
@@ -210,9 +216,12 @@ async def client_over(
     return client
 
 
-@asynccontextmanager
-async def _replayed(replay: Replay) -> AsyncIterator[Session]:
-    recording, mode = replay.recording, replay.mode
+@opening
+async def _replayed(name: str, folder: Path, mode: str) -> AsyncIterator[Session]:
+    if mode not in (*MODES, "fill"):
+        raise SettingError(f"COOKBOOK_CLIENT is {mode!r}; it can be {', '.join(MODES)}")
+    recording = load_with_branches(folder / f"{name}.yaml")
+    replay = Replay(recording, mode, _pace(), _secrets_out())
     client = await client_over(Transport(replay.ask), "recorded")
     origin = "written by hand, no model" if recording.source == "authored" else recording.about
     print(f"{mode}: {recording.path.name}, replies {recording.source} ({origin})")

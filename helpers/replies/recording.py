@@ -215,6 +215,13 @@ def load(path: Path) -> Recording:
     raise RecordingError(f"{path.name}:{line}: {one_line(problem, 200)}")
 
 
+def load_with_branches(path: Path) -> Recording:
+    """Read a recording and its branches: NAME.denied.yaml is one of NAME.yaml."""
+    recording = load(path)
+    recording.branches = [load(p) for p in sorted(path.parent.glob(f"{path.stem}.*.yaml"))]
+    return recording
+
+
 def save(recording: Recording) -> None:
     """Write a recording so that a reader sees the old file or the new one, never a half."""
     data = {name: getattr(recording, name) for name in ("source", "about", "model")}

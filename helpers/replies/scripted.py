@@ -4,7 +4,6 @@ import asyncio
 import inspect
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,8 +13,7 @@ import httpx2
 
 from ..hub import Clock
 from ..tools import ProgramError
-from ..trace import one_line
-from .client import Reply, Session, Transport, client_over, running
+from .client import Reply, Session, Transport, client_over, opening, running
 from .recording import Exchange, answer, speaker
 from .stepping import VirtualClock
 
@@ -75,7 +73,7 @@ async def _respond(script: Script, clock: VirtualClock, text: str) -> Reply:
     return answer(Exchange(agent, turn, said.blocks, said.stop_reason, said.usage), body)
 
 
-@asynccontextmanager
+@opening
 async def scripted(
     script: Script, *, virtual: bool = True, max_retries: int = 0
 ) -> AsyncIterator[Session]:
