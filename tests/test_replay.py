@@ -864,6 +864,39 @@ def test_an_error_of_the_replay_shows_the_cell_and_not_the_sdk(stage: Stage) -> 
     assert run(cell()) == ["cell"]
 
 
+def test_an_error_at_the_end_of_a_session_shows_the_cell_and_one_line_of_ours(
+    stage: Stage,
+) -> None:
+    async def cell() -> list[str]:
+        try:
+            async with connect("team", stage.folder) as session:
+                await ask(session, "ann")
+                await forever(session)
+        except ReplayError as error:
+            return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+        return []
+
+    stage.play(pair, "fill", PAIR)
+    assert run(cell()) == ["cell", "__aexit__"]
+
+
+def test_however_much_differs_the_message_has_at_most_15_lines(stage: Stage) -> None:
+    async def body(session: Session) -> None:
+        many: Any = {f"field_{number}": number for number in range(20)}
+        await session.client.messages.create(
+            model=session.model,
+            max_tokens=100,
+            system="You are ann.",
+            messages=[{"role": "user", "content": "Who are you?"}],
+            extra_body=many,
+        )
+
+    stage.play(pair, "fill", PAIR)
+    message = stage.fails(body)
+    assert "and 17 more fields" in message
+    assert len(message.splitlines()) <= 15
+
+
 @pytest.mark.parametrize("pace", ["fast", "-1", "nan", "inf", "1e9"])
 def test_a_pace_that_is_no_number_of_seconds_is_named(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, pace: str
