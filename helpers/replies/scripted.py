@@ -13,6 +13,7 @@ import httpx2
 
 from ..hub import Clock
 from ..tools import ProgramError
+from ..trace import one_line
 from .client import Reply, Session, Transport, client_over, opening, running
 from .recording import Exchange, answer, speaker
 from .stepping import VirtualClock
