@@ -71,9 +71,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ran, Ran]:
     (folder / "small").mkdir()
     (folder / "small" / "tickets.jsonl").write_text(tickets(101, 160))
     printed = run_alone(folder, "http://scripted.invalid", CHILD.name)
-    first, second = re.findall(r".*?at most .*?\n", printed, re.DOTALL)
+    first, second, third = re.split(r"(?<= spent\n)", printed)
     spans = json.loads((folder / "spans.json").read_text())
-    return left_in(folder, first, spans), left_in(folder / "small", second, [])
+    return left_in(folder, first, spans), left_in(folder / "small", second + third, [])
 
 
 @pytest.fixture(scope="module")
@@ -140,11 +140,16 @@ def test_each_line_has_the_hour_and_the_clock_and_each_reply_its_request(ran: Ra
 
 
 def test_the_budget_holds_and_says_so_ticket_by_ticket(ran_short_of_money: Ran) -> None:
-    counts = Counter(outcome["status"] for outcome in ran_short_of_money.outcomes)
+    counts = Counter(outcome["status"] for outcome in ran_short_of_money.outcomes[:60])
     assert set(counts) == {"done", "over_budget"}
     assert counts.total() == 60
     spent, limit = map(float, re.findall(r"\$(\d\.\d+)", ran_short_of_money.printed))
     assert 0 < spent < limit == 0.14
+
+
+def test_a_mistake_in_the_program_stops_all_tickets(ran_short_of_money: Ran) -> None:
+    assert ran_short_of_money.printed.endswith("\nstopped: no database here\n")
+    assert len(ran_short_of_money.outcomes) == 60
 
 
 def test_a_long_answer_reserves_what_the_page_says() -> None:

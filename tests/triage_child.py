@@ -105,6 +105,13 @@ def timeout(clock: Any, seconds: float) -> asyncio.Timeout:
     return timer
 
 
+class NoDatabase(dict[str, Any]):
+    """A mistake in the program."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise anthropic.AnthropicError("no database here")
+
+
 class Kept(trace.Span):
     """A span that is kept to be looked at."""
 
@@ -169,7 +176,7 @@ class Tracers(trace.TracerProvider):
 
 
 def main() -> None:
-    """Run the page as a script, then its `main` in the folder `small`, on 14 cents."""
+    """Run the page as a script, then its `main` elsewhere, on 14 cents and without a database."""
     trace.set_tracer_provider(Tracers())
     vars(anthropic)["AsyncAnthropic"] = Client
     importlib.import_module("my_agents.hub").Clock.timeout = timeout
@@ -180,6 +187,11 @@ def main() -> None:
     page.DOLLARS = 0.14
     os.chdir("small")
     page.main("tickets.jsonl")
+    page.CUSTOMERS, page.DOLLARS = NoDatabase(), 2.00
+    try:
+        page.main("tickets.jsonl")
+    except anthropic.AnthropicError as error:
+        print("stopped:", error)
 
 
 if __name__ == "__main__":
