@@ -69,6 +69,7 @@ def read_reply(message: Any) -> Reply:
         plain = json.dumps(content, ensure_ascii=False, allow_nan=False)
         blocks = json.loads(plain.encode("utf-8", "replace"))  # half a character can't be sent
         text = "".join(b["text"] for b in blocks if b["type"] == "text")
+        text = text if text.strip() else ""
         calls = [
             ToolCall(b["id"], b["name"], b["input"]) for b in blocks if b["type"] == "tool_use"
         ]
@@ -76,9 +77,12 @@ def read_reply(message: Any) -> Reply:
             raise TypeError("a tool call needs a name and an id")
         if None in (message.usage.input_tokens, message.usage.output_tokens):
             raise TypeError("it does not say what it used")
-        # The API refuses blank texts, and texts behind a tool call, though it gives them at times.
+        # The API gives blank texts, texts behind a tool call and thoughts at the end, and refuses
+        # to take them back.
         kept = [b for b in blocks if b["type"] != "text" or b["text"].strip()]
         kept.sort(key=lambda block: block["type"] == "tool_use")
+        while kept and kept[-1]["type"] in ("thinking", "redacted_thinking"):
+            kept.pop()
         reason = one_line(message.stop_reason or "no_stop_reason")
         more = getattr(message, "stop_details", None), getattr(message, "_request_id", None)
         return Reply(kept, text, calls, reason, message.model, message.usage, *more)
@@ -282,7 +286,8 @@ async def run_agent(
     the status is "crashed".
     """
     agent = Agent(client, hub, name, **settings)
-    agent.messages.append({"role": "user", "content": neutralise(task)})
+    words = neutralise(task) if task.strip() else "(empty)"
+    agent.messages.append({"role": "user", "content": words})
     status, reason = "killed", ""
     try:
         status = await work(agent)

@@ -120,7 +120,12 @@ def as_text(result: object) -> str:
 
 
 def is_block(part: object) -> bool:
-    return isinstance(part, dict) and part.get("type") in ("text", "image", "document")
+    """Tell whether the API takes this in a result; a row of data may have a type too."""
+    if not isinstance(part, dict):
+        return False
+    if part.get("type") == "text":
+        return isinstance(part.get("text"), str)
+    return part.get("type") in ("image", "document") and isinstance(part.get("source"), dict)
 
 
 def tool_result(call: ToolCall, result: object, is_error: bool = False) -> Block:

@@ -428,18 +428,15 @@ def problems_of(client: Plain, **settings: Any) -> list[str]:
     return [problem for request in client.requests for problem in problems(request)]
 
 
-@pytest.mark.xfail(strict=True, reason="no assistant message may end with thinking, and it does")
 def test_an_agent_that_only_thought_is_asked_for_words() -> None:
     assert problems_of(Plain([THINKING], [text("Done.")])) == []
 
 
-@pytest.mark.xfail(strict=True, reason="blanks count as an answer")
 def test_an_agent_that_said_nothing_but_blanks_is_asked_for_words() -> None:
     client, hub = Plain([text(" \n")], [text("Done.")]), quiet_hub("solo")
     assert run(run_agent(client, hub, "solo", **SOLO)) == "Done."
 
 
-@pytest.mark.xfail(strict=True, reason="whatever has the type of a block passes for one")
 @pytest.mark.parametrize(
     "row", [{"type": "text", "value": 1}, {"type": "document", "title": "Terms"}]
 )
@@ -448,7 +445,6 @@ def test_rows_of_data_that_look_like_blocks_reach_the_model_as_text(row: Json) -
     assert problems_of(client, tools=[returning("look", [row])]) == []
 
 
-@pytest.mark.xfail(strict=True, reason="an instruction of blanks makes a task without text")
 def test_a_helper_that_is_started_with_blanks_gets_a_task() -> None:
     found: list[str] = []
 
