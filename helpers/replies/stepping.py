@@ -175,12 +175,11 @@ async def still(clock: VirtualClock) -> None:
     MARKS.set((DRIVER,))
     while True:
         await asyncio.sleep(0)
-        ready = getattr(loop, "_ready", [None] if turns < 100 else [])  # None: of another make
-        others = (h for h in ready if not h or DRIVER not in h._context.get(MARKS, ()))
-        busy: Any = next(others, "nobody")
+        ready = [h for h in getattr(loop, "_ready", ()) if DRIVER not in h._context.get(MARKS, ())]
+        unknown = not hasattr(loop, "_ready") and turns < 100  # a loop of another make
         real: dict[asyncio.Future[Any], str] = {}
         ended: object = True
-        if busy == "nobody":
+        if not ready and not unknown:
             real = {} if clock.waits_for or clock.failure else real_waits(clock)
             if not real:
                 return
@@ -189,7 +188,8 @@ async def still(clock: VirtualClock) -> None:
         if changes != clock.changes:
             began, changes, turns = loop.time(), clock.changes, 0
         elif not ended or (turns > TURNS and loop.time() - began > GRACE):
-            who = ", ".join(real.values()) or whereabouts(getattr(busy._callback, "__self__", 0))
+            owner = getattr(ready[0]._callback, "__self__", None) if ready else None
+            who = ", ".join(real.values()) or whereabouts(owner)
             raise ProgramError(f"{who} waits for something real, or polls. {REMEDY}")
 
 
