@@ -347,9 +347,9 @@ def test_a_reply_without_a_stop_reason_has_a_status_of_its_own() -> None:
 
 
 def test_a_pause_is_sent_back_and_the_turn_goes_on() -> None:
-    outcome = solo(Canned([{"text": "Half."}], "pause_turn"), "Whole.")
-    assert outcome.text == "Whole."
-    assert roles(outcome.requests[1]) == ["user", "assistant"]
+    outcome = solo(Canned([{"text": "Half."}], "pause_turn"), "Whole.", "Fourteen.", mail=["News."])
+    assert outcome.text == "Fourteen."
+    assert roles(outcome.requests[1]) == ["user", "assistant"]  # mail waits for the whole turn
     assert outcome.status == "done"
 
 

@@ -31,6 +31,49 @@ def test_a_message_is_delivered_to_each_recipient_once() -> None:
     assert hub.drain("b") == []
 
 
+def test_a_hub_that_shows_nothing_has_nobody_listening() -> None:
+    assert Hub(show=None).log.subscribers == []
+
+
+def test_the_clock_sleeps_for_real() -> None:
+    async def body() -> float:
+        clock = Clock()
+        clock.time()
+        await clock.sleep(0.01)
+        return clock.time()
+
+    assert run(body()) >= 0.01
+
+
+def test_a_dead_letter_stands_in_the_log_with_its_reason() -> None:
+    hub = quiet_hub("a", "b")
+    hub.post("a", ["b"], "hi")
+    end_agent(hub, "b", "done")
+    (dead,) = [event for event in hub.log.events if event.kind == "message_dead"]
+    assert dead.agent == "b"
+    assert "before reading it" in dead.data["reason"]
+
+
+def test_whoever_ended_without_words_is_not_quoted() -> None:
+    hub = quiet_hub("a")
+    hub.register("b", starter="a")
+    end_agent(hub, "b", "crashed", "KeyError: x")
+    assert contents(hub.drain("a")) == ["b ended: crashed. KeyError: x"]
+
+
+def test_of_those_who_wait_only_the_others_are_named() -> None:
+    async def body() -> str:
+        hub = quiet_hub("a", "b")
+        other = asyncio.create_task(wait_for_mail(hub, "b"))
+        await settle()
+        said = await wait_for_mail(hub, "a")
+        other.cancel()
+        await asyncio.gather(other, return_exceptions=True)
+        return said
+
+    assert run(body()) == "nobody can send; waiting: b"
+
+
 def test_a_text_in_place_of_a_list_is_refused() -> None:
     hub = quiet_hub("a", "b")
     with pytest.raises(TypeError, match="list of names"):

@@ -46,6 +46,7 @@ BODIES = {
     "5,000 levels": calling('"sleep"', DEEP),
     "a name that is a list": calling('["a"]', "{}"),
     "no usage": HEAD.replace(USAGE, "") + "[]}",
+    "no count of tokens": HEAD.replace('"output_tokens": 1', '"output_tokens": null') + "[]}",
 }
 
 

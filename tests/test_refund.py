@@ -159,8 +159,8 @@ def test_a_pending_charge_is_no_duplicate_yet() -> None:
     assert "no duplicate" in ask(ready(charges=(FIRST, replace(CHARGE, settled=None))))
 
 
-@pytest.mark.parametrize(("cents", "days"), [(4999, 60), (5000, 8), (5000, 60)])
-def test_the_last_day_and_the_last_cent_are_inside(cents: int, days: int) -> None:
+@pytest.mark.parametrize(("cents", "days"), [(4999, 60), (4999, 0), (5000, 8), (5000, 60)])
+def test_the_first_day_the_last_day_and_the_last_cent_are_inside(cents: int, days: int) -> None:
     case = ready(charges=twice(cents, days), kept=verdict(cents=cents))
     assert ask(case, f"{cents / 100:.2f}").startswith("refunded")
 
@@ -533,7 +533,16 @@ def test_a_charge_that_settles_later_is_not_settled(days: int) -> None:
 
 
 def test_a_case_without_a_ledger_pays_nothing() -> None:
-    assert "no ledger" in ask(ready(ledger=None))
+    case = ready(ledger=None)
+    assert "no ledger" in ask(case)
+    assert case.refunds() == []
+
+
+def test_a_closed_ledger_answers_no_more() -> None:
+    ledger = Ledger()
+    ledger.close()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        ledger.rows()
 
 
 def test_a_ledger_whose_table_would_take_a_debt_twice_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Teams: one answer, one status per agent, and no task that runs on."""
 
 import asyncio
+import gc
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +20,7 @@ from helpers.tools import NoArguments, Tool, messaging_tools
 from helpers.trace import trace_line
 from helpers.views import tool_summary
 
-from .support import TAG, ended, in_turn, run, settle, tool, words
+from .support import TAG, contents, ended, in_turn, run, settle, tool, words
 
 NAMES = ("lead", "helper1", "helper2")
 MEMBERS = [Member(name, f"Work as {name}.") for name in NAMES]
@@ -232,6 +234,40 @@ def test_an_agent_cancelled_before_its_first_step_has_a_final_status() -> None:
     hub = run(body())
     assert [e.kind for e in hub.log.events] == ["agent_started", "agent_ended"]
     assert ended(hub) == [("lead", "killed")]
+
+
+def test_a_member_that_can_not_be_made_has_crashed_and_its_starter_is_told() -> None:
+    async def body() -> Hub:
+        async with scripted(in_turn(lambda agent, turn, body: "Done.")) as session:
+            hub = Hub(session.clock, show=None)
+            async with crew(session.client, hub) as group:
+                hub.register("lead")
+                about = {"model": "m", "system": "You are helper1.", "task": "Begin."}
+                await group.start("helper1", "lead", **about, request={"model": "other"})
+        return hub
+
+    hub = run(body())
+    assert ("helper1", "crashed") in ended(hub)
+    (notice,) = contents(hub.boxes["lead"].inbox)
+    assert "request can't hold model" in notice
+
+
+def test_a_start_while_the_crew_stops_leaves_nothing_that_was_never_awaited() -> None:
+    async def body() -> Hub:
+        async with scripted(in_turn(lambda agent, turn, body: "Done.")) as session:
+            hub = Hub(session.clock, show=None)
+            async with crew(session.client, hub) as group:
+                left = group
+            with pytest.raises(RuntimeError):
+                left.start("late", model="m", system="You are late.", task="Begin.")
+        return hub
+
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        hub = run(body())
+        gc.collect()
+    assert [str(w.message) for w in seen if "never awaited" in str(w.message)] == []
+    assert ended(hub) == [("late", "killed")]
 
 
 def test_leaving_a_crew_dismisses_who_is_still_at_work() -> None:
