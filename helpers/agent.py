@@ -77,8 +77,7 @@ def read_reply(message: Any) -> Reply:
             raise TypeError("a tool call needs a name and an id")
         if None in (message.usage.input_tokens, message.usage.output_tokens):
             raise TypeError("it does not say what it used")
-        # The API gives blank texts, texts behind a tool call and thoughts at the end, and refuses
-        # to take them back.
+        # The API refuses to take back blank texts, texts behind a call and thoughts at the end.
         kept = [b for b in blocks if b["type"] != "text" or b["text"].strip()]
         kept.sort(key=lambda block: block["type"] == "tool_use")
         while kept and kept[-1]["type"] in ("thinking", "redacted_thinking"):
@@ -163,10 +162,7 @@ async def together(coroutines: list[Coroutine[Any, Any, None]]) -> None:
 
 
 async def ask(agent: Agent, turn: int, **extra: Any) -> Reply:
-    """Send the conversation and add the reply to it, each of its calls answered as not run.
-
-    So the API takes the conversation again, wherever the agent is stopped.
-    """
+    """Send the conversation and add the reply to it, each of its calls answered as not run."""
     request = {
         "model": agent.model,
         "max_tokens": agent.max_tokens,
@@ -178,20 +174,19 @@ async def ask(agent: Agent, turn: int, **extra: Any) -> Reply:
         **extra,
     }
     request = {key: value for key, value in request.items() if value is not None}
-    about = {"turn": turn, "model": agent.model}
     reply = await call_model(agent, turn, request)
     agent.box.unconfirmed.clear()
     agent.box.text = reply.text or agent.box.text
     if reply.blocks:
         agent.messages.append({"role": "assistant", "content": reply.blocks})
-    if reply.calls:
+    if reply.calls:  # so the API takes the conversation again, wherever the agent is stopped
         why = f"not run: the turn ended with {reply.stop_reason}"
         results = [tool_result(call, why, True) for call in reply.calls]
         agent.messages.append({"role": "user", "content": results})
+    about = {"turn": turn, "model": agent.model, "answered_by": reply.model}
     facts = {"stop_reason": reply.stop_reason, "text": reply.text, "usage": reply.usage}
-    more = {"answered_by": reply.model, "stop_details": reply.stop_details}
-    ids = {"request_id": reply.request_id}
-    agent.hub.log.record("model_reply", agent.name, **about, **facts, **more, **ids)
+    more = {"stop_details": reply.stop_details, "request_id": reply.request_id}
+    agent.hub.log.record("model_reply", agent.name, **about, **facts, **more)
     return reply
 
 
