@@ -29,7 +29,7 @@ MEMBERS = [Member("lead", "Work."), Member("helper1", "Work.")]
 USAGE = '"usage": {"input_tokens": 1, "output_tokens": 1}, '
 HEAD = f'{{"id": "m", "type": "message", "role": "assistant", "model": "m", {USAGE}'
 HEAD += '"stop_sequence": null, "stop_reason": "tool_use", "content": '
-DEEP = "[" * 5_000 + "]" * 5_000
+DEEP = "[" * 100_000 + "]" * 100_000
 
 
 def calling(name: str, given: str) -> str:
@@ -43,7 +43,7 @@ BODIES = {
     "nothing": "",
     "null content": HEAD + "null}",
     "NaN in an input": calling('"sleep"', '{"a": NaN}'),
-    "5,000 levels": calling('"sleep"', DEEP),
+    "100,000 levels": calling('"sleep"', DEEP),
     "a name that is a list": calling('["a"]', "{}"),
     "no usage": HEAD.replace(USAGE, "") + "[]}",
     "no count of tokens": HEAD.replace('"output_tokens": 1', '"output_tokens": null') + "[]}",
