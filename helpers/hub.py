@@ -213,7 +213,7 @@ async def wait_for_mail(hub: Hub, name: str, seconds: float = 60.0) -> str:
         box.status = "active" if box.alive else box.status
     if box.inbox or not in_time:
         return "new messages" if box.inbox else f"{seconds:g}s timeout"
-    idle = [n for n, b in hub.living.items() if n != name and b.status == "idling"]
+    idle = [other for other in hub.living if other != name]  # nobody is at work
     return f"nobody can send; waiting: {', '.join(idle)}" if idle else "no other agent is alive"
 
 

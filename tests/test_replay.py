@@ -548,19 +548,7 @@ def test_a_wait_for_a_person_is_never_stuck_and_no_timer_fires_meanwhile(stage: 
     assert stage.play(body) == ["answered", "I am Ann.", "slept"]
 
 
-FORKED = """\
-source: authored
-about: made by a test
-model: test-model
-steps:
-- agent: ann
-  reply: I am Ann.
-- agent: bob
-  reply: I am Bob.
-- agent: ann
-  reply: Nice to meet you, Bob.
-...
-"""
+FORKED = PAIR.replace("...\n", "- agent: ann\n  reply: Nice to meet you, Bob.\n...\n")
 
 
 def fork(word: str, asked: str = "Who are you?") -> Body[list[str]]:
