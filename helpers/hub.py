@@ -5,7 +5,7 @@ import re
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -61,6 +61,10 @@ class Clock:
     def outside(self, what: str) -> AbstractAsyncContextManager[Any]:
         """Wait in here for a person or a server: meanwhile a virtual clock stands still."""
         return nullcontext()
+
+    async def rest(self, calls_over: Callable[[], Awaitable[None]]) -> None:
+        """Wait until a team that is held moves no more: here until its model calls are over."""
+        await calls_over()
 
 
 @dataclass

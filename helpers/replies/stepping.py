@@ -9,9 +9,9 @@ sockets, other processes, other threads and what a button will set: they have to
 import asyncio
 import itertools
 from bisect import insort
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import Any
 
 from ..hub import Clock
@@ -90,6 +90,10 @@ class VirtualClock(Clock):
         finally:
             del self._doors[door]
             self.stir()
+
+    async def rest(self, calls_over: Callable[[], Awaitable[None]]) -> None:
+        """Wait until nothing moves; calls in flight get no reply as long as somebody is outside."""
+        await asyncio.create_task(still(self), context=Context())
 
     def stir(self) -> None:
         """Tell the session that something has changed: a sign of life."""
