@@ -31,7 +31,8 @@ class Run(Desk):
         self.source = ""
         self.gate, self.news = Gate(), asyncio.Event()
         self.goal: Condition | None = None
-        self.problem: Exception | None = None  # of the goal
+        self.problem: Exception | None = None  # for the next verb to raise
+        self.gated: set[str] = set()  # agents that have the hook
         self.lines: list[str] = []  # what no cell has shown yet
         self.requests: list[tuple[Step, int]] = []  # model calls, and how many messages each had
         limit = [ask_at_limit(self, self.budget)] if self.budget else []
@@ -55,6 +56,9 @@ class Run(Desk):
     def _heard(self, event: Event) -> None:
         """Close the gate at the very event that a person waits for."""
         try:
+            if is_reply(event) and event.agent not in self.gated and self.task:
+                self.task.cancel()
+                raise RuntimeError(f"{event.agent} has no gate, so all was stopped: hook=run.hook")
             if self.goal and self.goal(event):
                 self.pause()
         except Exception as error:
@@ -66,6 +70,7 @@ class Run(Desk):
         """Hold a call until it may begin. EndAgent: its agent was killed, or has finished."""
         if step.hub is not self.hub:
             raise ProgramError("the team needs the hub of this run: hub = run.connect(clock)")
+        self.gated.add(step.agent)
         if step.kind == "model_call":
             self.requests.append((step, len(step.detail["messages"])))
         self.news.set()
@@ -83,22 +88,13 @@ class Run(Desk):
         self.gate.open()
 
     async def start(self, work: Callable[["Run"], Awaitable[Any]]) -> None:
-        """Start work(run) and hold it before its first call; what ran before is stopped.
-
-        RuntimeError: nothing holds its calls.
-        """
+        """Start work(run) and hold it before its first call; what ran before is stopped."""
         await self.stop()
         self._clear()
         self.task = asyncio.ensure_future(work(self))
         self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
         self.task.add_done_callback(lambda _: self.news.set())
-        await self._follow(lambda: bool(self.gate.held) or self._answered())
-        if self._answered():
-            await self.stop()
-            raise RuntimeError("nothing holds the team: give hook=run.hook to each agent")
-
-    def _answered(self) -> bool:
-        return any(is_reply(event) for event in self.hub.log.events)
+        await self._follow(lambda: bool(self.gate.held))
 
     async def until(self, condition: Condition) -> None:
         """Go on until such an event has happened, the team asks or it is over; print the way."""

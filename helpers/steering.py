@@ -169,26 +169,6 @@ def ask_at_limit(desk: Desk, budget: Budget) -> Hook:
     """Return a hook that asks the person where the budget's own, inside it, would end an agent."""
     one_asks = asyncio.Lock()
 
-    async def decide(step: Step) -> None:
-        limit, worst = budget.limit, 0.0
-        if step.kind == "model_call":
-            worst = worst_case(step.detail)
-        async with one_asks:
-            if budget.limit > limit:  # raised meanwhile, for another agent
-                return
-            if step.agent not in desk.finishing:
-                left = limit - budget.spent - budget.reserved
-                text = f"{step.agent}: its next call ({step.name}) may cost ${worst:.4f}, and "
-                text += f"${left:.4f} is left of ${limit:.4f}. Raise the limit to how much?"
-                answer = await desk.ask(text, ("Raise", "Finish", "End"))
-                if answer.choice == "End":
-                    raise EndAgent("over_budget")
-                if answer.choice == "Raise":
-                    budget.limit = amount(answer.reason, budget.limit)
-                    return
-                desk.finish(step.agent, "the budget is spent")
-            budget.limit = max(budget.limit, budget.spent + budget.reserved + worst)
-
     async def hook(step: Step, go: Go) -> Any:
         while True:
             try:
@@ -196,9 +176,29 @@ def ask_at_limit(desk: Desk, budget: Budget) -> Hook:
             except EndAgent as end:
                 if str(end) != "over_budget":
                     raise
-            await decide(step)
+            limit = budget.limit
+            async with one_asks:
+                if budget.limit <= limit:  # not raised meanwhile, for another agent
+                    await at_limit(desk, budget, step)
 
     return hook
+
+
+async def at_limit(desk: Desk, budget: Budget, step: Step) -> None:
+    """Ask whether to raise the limit, to let the agent finish, or to end it. EndAgent: that."""
+    worst = worst_case(step.detail) if step.kind == "model_call" else 0.0
+    if step.agent not in desk.finishing:
+        left = budget.limit - budget.spent - budget.reserved
+        text = f"{step.agent}: its next call ({step.name}) may cost ${worst:.4f}, and "
+        text += f"${left:.4f} is left of ${budget.limit:.4f}. Raise the limit to how much?"
+        answer = await desk.ask(text, ("Raise", "Finish", "End"))
+        if answer.choice == "End":
+            raise EndAgent("over_budget")
+        if answer.choice == "Raise":
+            budget.limit = amount(answer.reason, budget.limit)
+            return
+        desk.finish(step.agent, "the budget is spent")
+    budget.limit = max(budget.limit, budget.spent + budget.reserved + worst)
 
 
 def amount(text: str, otherwise: float) -> float:

@@ -99,7 +99,7 @@ def test_no_name_is_defined_twice_in_what_is_copied_into_one_file() -> None:
 
 
 def test_copied_cells_do_not_mention_helpers() -> None:
-    assert not re.search(r"^\s*(from|import) helpers", copied_cells("01", "06"), re.MULTILINE)
+    assert not re.search(r"^\s*(from|import) helpers", copied_cells("01", "07"), re.MULTILINE)
 
 
 CASE = """
@@ -126,7 +126,7 @@ def test_the_cells_of_01_to_06_run_with_the_folder_and_the_file_tools(
     api: Api,  # noqa: F811
 ) -> None:
     files = (ROOT / "helpers" / "billing" / "files.py").read_text(encoding="utf-8")
-    (tmp_path / "agents.py").write_text(copied_cells("01", "06"), encoding="utf-8")
+    (tmp_path / "agents.py").write_text(copied_cells("01", "07"), encoding="utf-8")
     (tmp_path / "files.py").write_text(re.sub(r"^from \.\.\w+", "from agents", files, flags=re.M))
     (tmp_path / "main.py").write_text(CASE, encoding="utf-8")
     shutil.copytree(ROOT / "knowledge", tmp_path / "knowledge")
@@ -185,7 +185,8 @@ def test_a_copy_works_on_a_case_and_pays_only_after_a_yes(
     copy(tmp_path / "my_agents", to)
     api.reply = case_reply
     printed = run_alone(tmp_path, api.url, "-m", "my_agents.main", typed=typed)
-    assert ("Refund $49.99 of txn_8f3k2j1 to Visa 4242?" in printed) is (to == "06")
+    asked = "Pay cust_12345 $49.99 of txn_8f3k2j1 back to Visa 4242? Reason: Duplicate\n"
+    assert (asked in printed) is (to == "06")
     assert f"Outcome: done; letter not reviewed; refunds made: {paid}\n" in printed
     assert ("the answer says 49.99, the ledger $0.00" in printed) is (paid == "none")
 
@@ -195,7 +196,9 @@ def test_a_copy_has_what_its_lessons_build_and_what_that_imports() -> None:
     first = {HELPERS / f"{name}.py" for name in names}
     taught = {*HELPERS.glob("*.py"), *HELPERS.glob("billing/*.py")} - {HELPERS / "__init__.py"}
     assert modules("04") == first
-    assert modules("05") == modules("06") == taught
+    steered = {HELPERS / f"{name}.py" for name in ("steering", "run")}
+    assert modules("05") == modules("06") == taught - steered
+    assert modules("07") == taught
 
 
 @pytest.mark.parametrize("to", MAINS)
@@ -248,5 +251,5 @@ def test_the_tool_says_how_to_run_the_copy_or_why_there_is_none(
     assert call_tool(monkeypatch, "a folder/others") == 1
     assert re.fullmatch(r"not copied: .*\n", capsys.readouterr().err)
     with pytest.raises(SystemExit):
-        call_tool(monkeypatch, "new", "--to", "07")
+        call_tool(monkeypatch, "new", "--to", "08")
     assert re.search("'?04'?, '?05'?, '?06'?", capsys.readouterr().err)

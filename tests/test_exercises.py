@@ -7,9 +7,19 @@ import pytest
 
 from helpers.lessons import exercises
 
-from .answers import lesson_00, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06
+from .answers import (
+    lesson_00,
+    lesson_01,
+    lesson_02,
+    lesson_03,
+    lesson_04,
+    lesson_05,
+    lesson_06,
+    lesson_07,
+)
 
-LESSONS = (lesson_00, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06)
+FIRST = (lesson_00, lesson_01, lesson_02, lesson_03)
+LESSONS = (*FIRST, lesson_04, lesson_05, lesson_06, lesson_07)
 RIGHT: list[tuple[str, Any]] = [case for lesson in LESSONS for case in lesson.RIGHT]
 WRONG: list[tuple[str, Any, str]] = [case for lesson in LESSONS for case in lesson.WRONG]
 

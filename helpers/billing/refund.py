@@ -46,6 +46,10 @@ class ApprovalRequest:
     card: str
     reason: str
 
+    def __str__(self) -> str:
+        what = f"{dollars(self.cents)} of {self.transaction_id} back to {self.card}"
+        return f"Pay {self.case} {what}? Reason: {self.reason}"
+
 
 @dataclass(frozen=True)
 class Approval:

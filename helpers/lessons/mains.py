@@ -60,10 +60,66 @@ ASK = '''LEDGER = Path(__file__).parent / "refunds.db"  # so that a second run p
 
 async def ask(request: ApprovalRequest) -> Approval:
     """Ask the person at the terminal; only "yes" pays."""
-    print(f"Refund ${request.cents / 100:.2f} of {request.transaction_id} to {request.card}?")
-    print(f"The reason given by the model: {request.reason!r}")
+    print(request)
     answer = await asyncio.to_thread(input, "yes or no (Ctrl-C and Enter stop the run): ")
     return Approval(answer.strip().lower() == "yes", f"a person answered {answer!r}")
+'''
+
+STEERED = f'''"""A team that you steer at the terminal: it asks you, also when its budget is spent."""
+
+import asyncio
+
+import anthropic
+
+from .budget import Budget
+from .hooks import compose
+from .hub import Clock
+from .run import Run
+from .team import Member, run_team
+from .tools import Arguments, Tool
+
+MODEL = "{LIVE_MODEL}"
+TEAM = [
+    Member("lead", "Ask helper1 for a name for a cat, ask the person if it will do, and name it."),
+    Member("helper1", "Wait for a question and answer it in one word."),
+]
+
+
+class AskHuman(Arguments):
+    question: str
+
+
+async def work(run: Run) -> str:
+    async def ask_human(arguments: AskHuman) -> str:
+        return (await run.ask(arguments.question, ["Answer"])).reason
+
+    ask = Tool("ask_human", "Ask the person who watches.", AskHuman, ask_human)
+    assert run.budget
+    hook = compose(run.hook, run.budget.hook)
+    async with anthropic.AsyncAnthropic() as client:
+        hub = run.connect(Clock(), "live")
+        return await run_team(client, hub, TEAM, model=MODEL, tools=[ask], hook=hook)
+
+
+async def main() -> None:
+    run = Run(budget=Budget(0.50))
+    await run.start(work)
+    while True:
+        await run.until(lambda event: bool(run.questions))
+        if run.over:
+            break
+        asked = run.questions[0]
+        print(asked.text)
+        typed = await asyncio.to_thread(input, " or ".join(asked.choices) + ", and your words: ")
+        choice, _, words = typed.partition(" ")
+        if len(asked.choices) == 1:
+            choice, words = asked.choices[0], typed
+        run.answer(choice if choice in asked.choices else asked.choices[-1], words)
+    print(await run.result())
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
 '''
 
 MAINS = {
@@ -75,4 +131,5 @@ MAINS = {
         ask=ASK,
         approve=", Ledger(str(LEDGER)), ask",
     ),
+    "07": STEERED,
 }

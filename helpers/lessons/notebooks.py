@@ -73,8 +73,8 @@ def normalise(notebook: nbformat.NotebookNode) -> str:
     for cell in notebook.cells:
         cell.metadata = {k: v for k, v in cell.metadata.items() if k in ("jupyter", "tags")}
         if cell.cell_type == "code":
-            cell.outputs = [out for out in cell.outputs if WIDGET not in out.get("data", {})]
             for out in cell.outputs:
+                out.get("data", {}).pop(WIDGET, None)  # nobody can show it; its text stays
                 if "metadata" in out:
                     out.metadata = {}
     return str(nbformat.writes(notebook)) + "\n"

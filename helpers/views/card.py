@@ -17,8 +17,9 @@ STYLES = {"Approve": "success", "Raise": "success", "Deny": "danger", "End": "da
 class Card(ipywidgets.VBox):  # type: ignore[misc]
     """Shows a question and calls `say(choice, reason)` at a click, in the loop that made it."""
 
-    def __init__(self, text: str, choices: Sequence[str], say: Say) -> None:
-        self.reason = ipywidgets.Text(placeholder="why, in your words", description="reason")
+    def __init__(self, text: str, choices: Sequence[str], say: Say, reason: str = "") -> None:
+        look = {"placeholder": "why, in your words", "description": "reason"}
+        self.reason = ipywidgets.Text(reason, **look)
         loop = asyncio.get_running_loop()
         buttons = [
             ipywidgets.Button(description=c, button_style=STYLES.get(c, "")) for c in choices
@@ -36,13 +37,18 @@ class Card(ipywidgets.VBox):  # type: ignore[misc]
         super().__init__([ipywidgets.HTML(words), row])
 
 
-def card(question: object, choices: Sequence[str] = ("Approve", "Deny")) -> asyncio.Future[Answer]:
-    """Show a question below the cell that runs; return a future of the answer that is clicked."""
+def card(
+    question: object, choices: Sequence[str] = ("Approve", "Deny"), reason: str = ""
+) -> asyncio.Future[Answer]:
+    """Show a question below the cell that runs; return a future of the answer that is clicked.
+
+    `reason` is what stands in the field at first.
+    """
     answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
     def say(choice: str, reason: str) -> None:
         if not answer.done():
             answer.set_result(Answer(choice, reason))
 
-    display(Card(str(question), choices, say))
+    display(Card(str(question), choices, say, reason))
     return answer

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from textwrap import wrap
 from typing import Any
 
 from ..budget import Spent
@@ -85,5 +86,6 @@ def table(run: Any) -> str:
     for r in found:
         lines.append(f"{r.agent:22} {r.status:16} {r.doing:28} {r.unread:4} {r.turns:5}")
     for question in run.questions:
-        lines.append(f"? {one_line(question.text, 200)} [{' / '.join(question.choices)}]")
+        asked = f"? {one_line(question.text, 500)} [{' / '.join(question.choices)}]"
+        lines += wrap(asked, 95, subsequent_indent="  ")
     return "\n".join(line.rstrip() for line in lines)
