@@ -105,7 +105,7 @@ def connect(name: str, folder: Path = FOLDER) -> Opening:
 
 
 def _pace() -> float:
-    pace = setting("COOKBOOK_PACE", "0")
+    pace = setting("COOKBOOK_PACE", "0.3")  # so that people can watch
     try:
         if 0 <= float(pace) <= 60:
             return float(pace)
