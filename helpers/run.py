@@ -23,13 +23,14 @@ class Run(Desk):
 
     def __init__(self, line: Line = trace_line, budget: Budget | None = None) -> None:
         self.line, self.budget = line, budget
-        self.task: asyncio.Future[Any] | None = None
+        self.task: asyncio.Task[Any] | None = None
         self._clear()
 
     def _clear(self) -> None:
         self.join(Hub(show=None))
         self.source = ""
         self.gate, self.news = Gate(), asyncio.Event()
+        self.keeper: asyncio.Task[None] | None = None
         self.goal: Condition | None = None
         self.problem: Exception | None = None  # for the next verb to raise
         self.gated: set[str] = set()  # agents that have the hook
@@ -48,10 +49,16 @@ class Run(Desk):
         self.hub.log.subscribers.append(self._heard)
         self.source = source
         # In a context of its own, since it only looks on: the team's clock need not wait for it.
-        keeper = asyncio.create_task(keep(self.gate, clock), context=Context())
-        if self.task:
-            self.task.add_done_callback(lambda _: keeper.cancel())
+        self.keeper = asyncio.create_task(keep(self.gate, clock), context=Context())
         return self.hub
+
+    async def _work(self, work: Callable[["Run"], Awaitable[Any]]) -> Any:
+        try:
+            return await work(self)
+        finally:
+            if self.keeper:
+                self.keeper.cancel()
+                await asyncio.wait([self.keeper])
 
     def _heard(self, event: Event) -> None:
         """Close the gate at the very event that a person waits for."""
@@ -91,7 +98,7 @@ class Run(Desk):
         """Start work(run) and hold it before its first call; what ran before is stopped."""
         await self.stop()
         self._clear()
-        self.task = asyncio.ensure_future(work(self))
+        self.task = asyncio.create_task(self._work(work))
         self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
         self.task.add_done_callback(lambda _: self.news.set())
         await self._follow(lambda: bool(self.gate.held))
@@ -196,4 +203,5 @@ async def keep(gate: Gate, clock: Clock) -> None:
             if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
                 signal.signal(signal.SIGINT, stop_button)
             with suppress(TimeoutError):
-                await asyncio.wait_for(gate.closed.wait(), 0.2)
+                async with asyncio.timeout(0.2):
+                    await gate.closed.wait()

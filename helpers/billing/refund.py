@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from ..hub import Log
 from ..tools import Arguments, ProgramError, Tool
@@ -59,7 +59,17 @@ class Approval:
     reason: str = ""
 
 
-Approve = Callable[[ApprovalRequest], Approval | Awaitable[Approval | None] | None]
+class Decision(Protocol):
+    """What an approve function gives back: an Approval, or another answer that says the same."""
+
+    @property
+    def granted(self) -> bool: ...
+
+    @property
+    def reason(self) -> str: ...
+
+
+Approve = Callable[[ApprovalRequest], Decision | Awaitable[Decision | None] | None]
 
 
 class Refused(Exception):

@@ -65,7 +65,7 @@ async def ask(request: ApprovalRequest) -> Approval:
     return Approval(answer.strip().lower() == "yes", f"a person answered {answer!r}")
 '''
 
-STEERED = f'''"""A team that you steer at the terminal: it asks you, also when its budget is spent."""
+STEERED = f'''"""A team that you steer at the terminal: it asks you, also at its limit."""
 
 import asyncio
 
