@@ -25,10 +25,14 @@ import anthropic
 import httpx2
 
 from helpers.agent import run_agent
-from helpers.hub import Hub
+from helpers.hooks import Hook, Step, no_hook
+from helpers.hub import Clock, Hub
 from helpers.replies.client import client_over, connect
 from helpers.replies.recording import MODEL_INFO, Exchange, Recording, save
+from helpers.run import Run
+from helpers.steering import Gate
 from helpers.tools import NoArguments, SendMessage, Tool, messaging_tools
+from helpers.views import Panel
 
 MODEL = "bench"
 SETTINGS: dict[str, Any] = {
@@ -100,8 +104,11 @@ async def bare_agents(agents: int, turns: int, keep_dicts: bool, mail: bool = Fa
     await client.close()
 
 
-async def our_agents(agents: int, turns: int, mail: bool = False) -> None:
-    client, hub = await client_over(Instant(agents if mail else 0), MODEL), Hub(show=None)
+async def our_agents(
+    agents: int, turns: int, mail: bool = False, hub: Hub | None = None, hook: Hook = no_hook
+) -> None:
+    client = await client_over(Instant(agents if mail else 0), MODEL)
+    hub = hub or Hub(show=None)
     names = [f"a{number}" for number in range(agents)]
     for name in names:
         hub.register(name)
@@ -116,6 +123,7 @@ async def our_agents(agents: int, turns: int, mail: bool = False) -> None:
                 task="Begin.",
                 tools=tools_for(hub, name, mail),
                 max_turns=turns,
+                hook=hook,
             )
             for name in names
         )
@@ -187,6 +195,66 @@ def replayed(turns: int, rounds: int) -> float:
     return statistics.median(times) - statistics.median(plain)
 
 
+async def steered_agents(agents: int, turns: int) -> Panel:
+    """Run them in the background under a panel; return it."""
+
+    async def work(run: Run) -> None:
+        await our_agents(agents, turns, hub=run.connect(Clock()), hook=run.hook)
+
+    run = Run(line=lambda event: None)
+    await run.start(work)
+    panel = Panel(run)
+    await run.result()
+    assert panel.beat
+    await panel.beat
+    return panel
+
+
+def gate_cost(calls: int) -> float:
+    """Return microseconds of CPU that an open gate adds to a call."""
+    gate, step = Gate(), Step("a0", 1, "tool_call", "noop", {}, Hub(show=None))
+
+    async def go() -> str:
+        return "ok"
+
+    async def through(hook: Hook) -> None:
+        gate.open()
+        for _ in range(calls):
+            await hook(step, go)
+
+    return (cpu(lambda: through(gate.hook), calls) - cpu(lambda: through(no_hook), calls)) * 1000
+
+
+def redraw_cost(agents: int, turns: int, draws: int) -> float:
+    """Return milliseconds of CPU that one redraw of the panel takes, the timeline left out."""
+
+    async def draw() -> float:
+        panel = await steered_agents(agents, turns)
+        start = time.process_time()
+        for _ in range(draws):
+            panel.seen = ()
+            panel.draw_cards()
+        return (time.process_time() - start) / draws * 1000
+
+    return asyncio.run(draw())
+
+
+def steered(agents: int, turns: int, rounds: int) -> None:
+    """Print what steering costs: an open gate, a redraw, and a whole run under a panel."""
+    variants: dict[str, Variant] = {
+        "plain": lambda: our_agents(agents, turns),
+        "steered": lambda: steered_agents(agents, turns),  # type: ignore[dict-item,return-value]
+    }
+    times: dict[str, list[float]] = {key: [] for key in variants}
+    for _ in range(rounds):
+        for key, variant in variants.items():
+            times[key].append(cpu(variant, agents * turns))
+    plain, under = (statistics.median(times[key]) for key in ("plain", "steered"))
+    print(f"gate: {gate_cost(20_000):.1f} us per call")
+    print(f"panel, {agents} agents: {redraw_cost(agents, turns, 20):.2f} ms per redraw", end=", ")
+    print(f"a run under it {under / plain:.2f} x")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmark", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round of small scenarios")
@@ -199,6 +267,7 @@ def main() -> int:
     for agents in (50,) if quick else (1_000, 5_000):
         compare(f"{agents:,} agents, 5 turns", agents, 5, rounds)
     print(f"memory: {memory(50 if quick else 1_000, 5):.0f} KB per agent at the peak")
+    steered(20 if quick else 100, 10, rounds)
     print(f"replay: {replayed(20, rounds):.2f} ms more per call, loading the file included")
     return 0
 

@@ -51,6 +51,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
         self.run, self.task, self.tally = run, run.task, Tally()
         self.loop, self.drawn = asyncio.get_running_loop(), 0.0
         self.seen: tuple[Any, ...] = ()
+        self.beat: asyncio.Task[None] | None = None
         self.state, self.cards, self.lanes = (ipywidgets.HTML() for _ in range(3))
         self.asked = ipywidgets.VBox()
         self.verbs = {
@@ -61,8 +62,8 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
         }
         self.buttons = {name: self.button(name, verb) for name, verb in self.verbs.items()}
         bar = [*self.buttons.values(), self.state]
-        everything = [self.row(*bar), self.asked, self.cards, self.speak(), self.lanes, self.look()]
-        super().__init__(everything)
+        seen = [ipywidgets.HTML(STYLE), self.row(*bar), self.asked, self.cards]
+        super().__init__([*seen, self.speak(), self.lanes, self.look()])
         self.draw()
         if not run.over:  # in a context of its own: it only looks on
             self.beat = self.loop.create_task(self.follow(), context=Context())
@@ -136,33 +137,42 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
         self.draw()
 
     def draw(self) -> None:
+        """Redraw, if anything has changed since the last time."""
         run = self.run
-        gate, events = run.gate, run.hub.log.events
-        questions = tuple(run.questions)
-        now = (len(events), *map(id, questions), len(gate.held), len(gate.running), state(run))
-        now += (run.budget and run.budget.limit,)
-        if now == self.seen:
-            return
-        self.seen = now
-        found, lines = rows(run, self.tally), [run.line(event) for event in events[-80:]]
-        feed = "".join(f"<div>{escape(line)}</div>" for line in reversed(lines) if line)
-        cards = "".join(card_of(row, run.source) for row in found)
-        self.cards.value = (
-            f'{STYLE}<div class="team" role="list">{cards}</div><div class="feed">{feed}</div>'
+        ids = tuple(map(id, run.questions))
+        now: tuple[Any, ...] = (
+            len(run.hub.log.events),
+            len(run.gate.held),
+            len(run.gate.running),
+            state(run),
+            ids,
         )
-        words = escape(f"{state(run)}; replies: {run.source or 'live'}; {money(run, found)}")
-        self.state.value = f'<span role="status"><b>{words}</b></span>'
-        self.draw_controls(questions)
-        self.draw_lanes()
+        now += (run.budget and run.budget.limit,)
+        if now != self.seen:
+            self.seen = now
+            self.draw_cards()
+            self.draw_controls()
+            self.draw_lanes()
 
-    def draw_controls(self, questions: tuple[Any, ...]) -> None:
-        run, going = self.run, self.run.gate.opened.is_set()
+    def draw_cards(self) -> None:
+        run = self.run
+        found = rows(run, self.tally)
+        lines = filter(None, map(run.line, run.hub.log.events[-80:]))
+        feed = "".join(f"<div>{escape(line)}</div>" for line in reversed([*lines]))
+        cards = "".join(card_of(row, run.source) for row in found)
+        team = f'<div class="team" role="list">{cards}</div>'
+        self.cards.value = f'{team}<div class="feed" role="log">{feed}</div>'
+        words = f"{state(run)}; replies: {run.source or 'live'}; {money(run, found)}"
+        self.state.value = f'<b role="status">{escape(words)}</b>'
+
+    def draw_controls(self) -> None:
+        run, going, questions = self.run, self.run.gate.opened.is_set(), self.run.questions
         stuck = run.over or bool(questions)
         for name, off in (("Step", stuck), ("Resume", stuck or going), ("Pause", not going)):
             self.buttons[name].disabled = off or run.over
         self.buttons["Stop"].disabled = run.over
         shown = [card.question for card in self.asked.children]
-        if shown != list(questions[:1]):
+        if shown != questions[:1]:
             self.asked.children = [Ask(run, question) for question in questions[:1]]
         agents = [name for name in run.hub.boxes if name != "human"]
         alive = [name for name in agents if run.hub.alive(name)]
