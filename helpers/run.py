@@ -188,20 +188,29 @@ def is_reply(event: Event) -> bool:
 async def keep(gate: Gate, clock: Clock) -> None:
     """Beside a team: hold its clock while the gate is closed, and let the stop button close it.
 
-    Between two cells a kernel ignores that button, and the team would go on.
+    That button ends the cell that runs, if any does; the team is in the background of all cells.
     """
-    loop = asyncio.get_running_loop()
-
-    def stop_button(*_: object) -> None:
-        for gate in list(OPEN):
-            loop.call_soon_threadsafe(gate.close)
-
     while True:
         async with clock.outside("a person, who has paused the team"):
             await gate.opened.wait()
         while gate.opened.is_set():
-            if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-                signal.signal(signal.SIGINT, stop_button)
+            before = signal.getsignal(signal.SIGINT)
+            if not isinstance(before, StopButton):
+                with suppress(ValueError):  # outside of the main thread there is no such button
+                    signal.signal(signal.SIGINT, StopButton(before))
             with suppress(TimeoutError):
-                async with asyncio.timeout(0.2):
+                async with asyncio.timeout(0.1):
                     await gate.closed.wait()
+
+
+class StopButton:
+    """Handles SIGINT as before, and closes all open gates of this process."""
+
+    def __init__(self, before: Any) -> None:
+        self.before, self.loop = before, asyncio.get_running_loop()
+
+    def __call__(self, number: int, frame: Any) -> None:
+        for gate in list(OPEN):
+            self.loop.call_soon_threadsafe(gate.close)
+        if callable(self.before):
+            self.before(number, frame)

@@ -66,7 +66,7 @@ def state(run: Any) -> str:
 def price(dollars: float | None, source: str) -> str:
     """Return dollars, with "~" where the replies, and so the tokens, are not a model's."""
     mark = "" if source == "live" else "~"
-    return "no price known" if dollars is None else f"{mark}${dollars:.4f}"
+    return "no price" if dollars is None else f"{mark}${dollars:.4f}"
 
 
 def money(run: Any, found: list[Row]) -> str:
@@ -74,7 +74,8 @@ def money(run: Any, found: list[Row]) -> str:
     each = [row.dollars for row in found]
     all_known = None if None in each else sum(dollars or 0.0 for dollars in each)
     limit = f" of ${run.budget.limit:.4f}" if run.budget else ""
-    return f"spent {price(all_known, run.source)}{limit}"
+    spent = "no price known" if all_known is None else f"spent {price(all_known, run.source)}"
+    return spent + limit
 
 
 def table(run: Any) -> str:
