@@ -142,7 +142,8 @@ class Run(Desk):
 
     async def rest(self) -> None:
         """Wait until nothing of a held team moves. What has ended the run is raised."""
-        await self.hub.clock.rest(self._calls_over)
+        if not self.gate.opened.is_set():
+            await self.hub.clock.rest(self._calls_over)
         problem, self.problem = self.problem, None
         if problem:
             raise problem

@@ -147,11 +147,8 @@ class Desk:
         question = Question(str(what), tuple(choices), reply)
         self.asked.append(question)
         self.hub.log.record("question", "human", text=question.text, choices=question.choices)
-        try:
-            async with self.hub.clock.outside("the answer of a person"):
-                answer = await reply
-        finally:
-            self.asked.remove(question)
+        async with self.hub.clock.outside("the answer of a person"):
+            answer = await reply
         self.hub.log.record("answer", "human", choice=answer.choice, text=answer.reason)
         return answer
 

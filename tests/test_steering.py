@@ -325,6 +325,75 @@ def test_a_person_can_end_an_agent_wherever_it_is_and_its_starter_is_told(where:
     run(main())
 
 
+@pytest.mark.parametrize("virtual", [True, False])
+def test_a_tool_that_will_not_stop_runs_on_and_its_agent_ends_at_the_next_call(
+    virtual: bool,
+) -> None:
+    async def main() -> None:
+        one, swallowed = quiet(), asyncio.Event()
+
+        async def stubborn(_: Any) -> str:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                swallowed.set()
+            return "I went on."
+
+        def script(agent: str, turn: int, body: dict[str, Any]) -> str | Blocks:
+            return [{"stubborn": {}}] if agent == "helper1" else WAIT if turn == 1 else "Bye."
+
+        await one.start(team(script, tool("stubborn", stubborn), virtual=virtual))
+        await one.until(called("helper1", "stubborn"))
+        one.resume()
+        await settle(20)
+        one.pause()
+        one.gate.end("helper1", "killed_by_human")
+        await swallowed.wait()
+        await one.until(lambda event: event.kind == "agent_ended" and event.agent == "helper1")
+        assert one.hub.boxes["helper1"].status == "killed_by_human"
+        await one.stop()
+
+    run(main())
+
+
+def test_a_kill_on_a_live_clock_waits_until_it_is_true() -> None:
+    def script(agent: str, turn: int, body: dict[str, Any]) -> str | Blocks:
+        return WAIT if agent == "helper1" else [{"look": {}}]
+
+    async def main() -> None:
+        one = quiet()
+        look = returning("look", "nothing")
+        await one.start(team(script, look, virtual=False, max_turns=10_000))
+        await one.until(called("helper1", "wait_for_message"))
+        one.resume()
+        await settle(30)
+        assert one.hub.boxes["helper1"].status == "idling"
+        assert await one.kill("helper1") == "killed_by_human"
+        await one.stop()
+
+    run(main())
+
+
+def test_timers_of_others_stand_still_while_a_tool_asks() -> None:
+    def script(agent: str, turn: int, body: dict[str, Any]) -> str | Blocks:
+        return "Done." if turn > 1 else [{"ask_human": {}}] if agent == "helper1" else SLEEP
+
+    async def main() -> None:
+        one = quiet()
+
+        async def handler(_: Any) -> str:
+            return (await one.ask("Which?", ["This"])).choice
+
+        await one.start(team(script, tool("ask_human", handler)))
+        one.resume()
+        await settle(300)
+        assert (len(one.questions), one.hub.clock.time()) == (1, 0.0)
+        one.answer("This")
+        await one.result()
+
+    run(main())
+
+
 def test_a_kill_of_nobody_names_those_who_are_there_and_a_second_kill_changes_nothing() -> None:
     async def main() -> None:
         one = quiet()
@@ -438,6 +507,31 @@ def test_to_finish_who_has_ended_says_so_and_holds_nobody_of_that_name() -> None
     run(main())
 
 
+def test_a_tool_that_acts_is_not_run_once_its_agent_was_told_to_finish() -> None:
+    acted: list[int] = []
+
+    async def act(_: Any) -> None:
+        acted.append(1)
+
+    def script(agent: str, turn: int, body: dict[str, Any]) -> str | Blocks:
+        if agent != "helper1" or "Finish now" in str(body["messages"][-1]):
+            told = agent == "helper2" or "helper1 ended" in str(body["messages"])
+            return "Bye." if told or agent == "helper1" else WAIT
+        return [{"act": {}}]
+
+    async def main() -> None:
+        one = quiet()
+        await one.start(team(script, tool("act", act, acts=True)))
+        await one.until(called("helper1", "act"))
+        one.finish("helper1", "enough")
+        await one.result()
+        results = [e.data["text"] for e in one.hub.log.events if e.kind == "tool_result"]
+        assert "not run: you were asked to finish" in str(results)
+
+    run(main())
+    assert acted == []
+
+
 PRICED = "claude-sonnet-5-5"
 
 
@@ -489,6 +583,28 @@ def test_at_the_limit_the_person_decides(
         assert sum(map(is_reply, one.hub.log.events)) == turns
         assert budget.spent <= budget.limit
         assert budget.reserved == 0
+
+    run(main())
+
+
+def test_what_is_raised_for_one_agent_is_not_asked_for_by_another() -> None:
+    async def main() -> None:
+        budget = Budget(0.02)  # not one call of them fits
+        one = quiet(budget)
+        done = Canned([{"text": "Done."}], usage={"input_tokens": 1, "output_tokens": 1})
+
+        async def work(run: Run) -> str:
+            async with scripted(lambda agent, turn, body: done) as session:
+                hub = run.connect(session.clock)
+                hook = compose(run.hook, budget.hook)
+                members = [Member(name, "Begin.") for name in NAMES]
+                return await run_team(session.client, hub, members, model=PRICED, hook=hook)
+
+        await one.start(work)
+        await one.until(lambda event: bool(one.questions))
+        one.answer("Raise", "1.00")
+        await one.result()
+        assert sum(map(asks, one.hub.log.events)) == 1
 
     run(main())
 

@@ -133,7 +133,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
         """Look at the run a few times a second, and redraw what has changed, until it is over."""
         while self.run.task is self.task and not self.run.over:
             self.draw()
-            await asyncio.sleep(BEAT)
+            await asyncio.wait([self.task], timeout=BEAT)
         self.draw()
 
     def draw(self) -> None:
