@@ -227,6 +227,12 @@ def any_at_work(hub: Hub, but: Mailbox | None = None) -> bool:
 
 
 def end_agent(hub: Hub, name: str, status: str, reason: str = "") -> None:
+    """End an agent that lives, and let the others know who wait for nobody now (notebook 02)."""
+    close_box(hub, name, status, reason)
+    wake_one(hub)
+
+
+def close_box(hub: Hub, name: str, status: str, reason: str = "") -> None:
     """Set the one final status, bury unread mail and tell who has to know (notebook 02)."""
     box = hub.boxes[name]
     if not box.alive:
@@ -244,6 +250,10 @@ def end_agent(hub: Hub, name: str, status: str, reason: str = "") -> None:
         parts = [f"{name} ended: {status}.", one_line(reason, 500)]
         parts += [f"Its last words: {quoted(box.text)}"] if box.text else []
         hub.notify(box.starter, " ".join(filter(None, parts)))
+
+
+def wake_one(hub: Hub) -> None:
+    """If nobody is left who could send, let the first of those who wait decide."""
     waiting = next(iter(hub.living.values()), None)
     if waiting and not any_at_work(hub):
-        waiting.wake()  # nobody can send any more: let the first of them decide
+        waiting.wake()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .agent import Client, run_agent, task_group
-from .hub import Hub, end_agent
+from .hub import Hub, close_box, end_agent, wake_one
 from .tools import Tool, is_program_error, messaging_tools
 from .trace import describe
 
@@ -63,8 +63,9 @@ class Crew:
     def stop(self, names: Sequence[str], status: str) -> list[asyncio.Task[str]]:
         """Give those still alive their final status and cancel their tasks; return the tasks."""
         for name in names:
-            end_agent(self.hub, name, status)
+            close_box(self.hub, name, status)
             self.tasks[name].cancel()
+        wake_one(self.hub)  # looked for once: all agents may have to be looked at
         return [self.tasks[name] for name in names]
 
 

@@ -480,3 +480,26 @@ def test_a_helper_that_does_not_stop_is_reported_and_its_result_dropped() -> Non
     assert "late result" not in str(hub.log.events)
     assert hub.boxes["helper1"].status == "killed"
     assert_ended_once(hub)
+
+
+def test_ending_many_agents_looks_once_for_who_is_still_at_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[Hub] = []
+
+    def nobody(hub: Hub, but: object = None) -> bool:
+        looks.append(hub)
+        return False
+
+    async def main() -> None:
+        async with crew(anthropic.AsyncAnthropic(api_key="none"), Hub(show=None)) as team:
+            for number in range(20):
+                team.hub.register(f"helper{number}")
+                team.tasks[f"helper{number}"] = asyncio.create_task(asyncio.sleep(0, ""))
+            team.hub.register("lead")
+            monkeypatch.setattr("helpers.hub.any_at_work", nobody)
+            team.stop(list(team.tasks), "dismissed")
+            assert len(looks) == 1
+            assert team.hub.boxes["lead"].bell.is_set()
+
+    run(main())

@@ -1,11 +1,12 @@
 """Reads a run's event log into lanes, calls and mail, and writes them as lines of text."""
 
 import itertools
-import unicodedata
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from ..trace import one_line
 
 LINES, COLUMNS, STRIP = 25, 95, 60  # the text form: at most so many; STRIP for the steps
 KEY = "M model call  T tool call  w waiting  z sleeping  · between calls  ! end  × never read"
@@ -48,6 +49,10 @@ class Lane:
         return ", ".join(status or "running" for _, _, status in self.lives)
 
     @property
+    def end(self) -> str:
+        return one_line(self.status, 20)
+
+    @property
     def cut(self) -> str:
         kind = next((call.kind for group in self.groups for call in group if call.cut), "")
         return f"{kind if kind in KINDS.values() else 'call'} cut off" if kind else ""
@@ -71,15 +76,6 @@ class Lane:
             call.end, call.cut = step, status != ""
         self.open.clear()
         self.lives[-1] = (self.lives[-1][0], step, status)
-
-
-def clean(value: object, limit: int) -> str:
-    """Return printable text of at most `limit` columns (wide characters take two), cut with …"""
-    text = "".join(c if c.isprintable() else " " for c in str(value)[: limit + 1])
-    sizes = [1 + (unicodedata.east_asian_width(c) in "WF") for c in text]
-    if sum(sizes) <= limit:
-        return text
-    return text[: sum(size < limit for size in itertools.accumulate(sizes))] + "…"
 
 
 def read_lanes(events: Sequence[Any]) -> tuple[Lane, ...]:
@@ -160,11 +156,11 @@ def mail_lines(mail: Iterable[Mail]) -> list[str]:
     numbered = [(m.message.sender, m.message.content, m.sent - i, m) for i, m in enumerate(mail)]
     for (sender, *_), run in itertools.groupby(numbered, key=lambda each: each[:3]):
         group = [letter for *_, letter in run]  # sent step by step: sent - i is the same
-        to = ", ".join(clean(each.message.recipient, 20) + " ×" * each.dead for each in group)
+        to = ", ".join(one_line(each.message.recipient, 20) + " ×" * each.dead for each in group)
         if len(group) > 3:
             dead = sum(each.dead for each in group)
             to = f"{len(group)} agents" + f", × {dead}" * bool(dead)
-        lines.append(f"{group[0].sent:>5}  {clean(sender, 20)} → {to}")
+        lines.append(f"{group[0].sent:>5}  {one_line(sender, 20)} → {to}")
     return lines
 
 
@@ -176,13 +172,13 @@ def shorten(lines: list[str], limit: int, what: str) -> list[str]:
 
 def text_form(head: list[str], lanes: Sequence[Lane], mail: Sequence[Mail], steps: int) -> str:
     """Return the text form: the head, what the letters mean, lanes under a ruler, messages."""
-    names = [clean(lane.name, 20) for lane in lanes]
+    names = [one_line(lane.name, 20) for lane in lanes]
     margin = max(map(len, [*names, "step"])) + 1
     head = [*head, KEY, "step".ljust(margin) + ruler(steps)]
     rows = []
     for name, lane in zip(names, lanes, strict=True):
-        end = clean(lane.status, 12) + (" (cut)" if lane.cut else "")
+        end = one_line(lane.status, 12) + (" (cut)" if lane.cut else "")
         rows.append(f"{name:<{margin}}{strip(lane, steps)} {end}")
     rows = shorten(rows, LINES - len(head) - 4, "agents")
     rows += shorten(mail_lines(mail), LINES - len(head) - len(rows), "messages")
-    return "\n".join(clean(line.rstrip(), COLUMNS) for line in head + rows)
+    return "\n".join(one_line(line.rstrip(), COLUMNS) for line in head + rows)

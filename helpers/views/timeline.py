@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from .lanes import LETTERS, Call, Lane, Mail, clean, read_lanes, read_mail, text_form, ticks
+from ..trace import one_line
+from .lanes import LETTERS, Call, Lane, Mail, read_lanes, read_mail, text_form, ticks
 
 COLOURS = {  # by role, the same in all lessons: how an agent's name begins
     "#1f5fa8": ("lead", "orchestrator"),
@@ -55,8 +56,8 @@ class Timeline:
     @property
     def alt(self) -> str:
         """The run in a sentence, for those who can't see the picture."""
-        ends = [f"{clean(lane.name, 20)} {clean(lane.status, 20)}" for lane in self.lanes]
-        return clean(f"Timeline of a run: {self.sizes}; {', '.join(ends)}.", 300)
+        ends = [f"{one_line(lane.name, 20)} {lane.end}" for lane in self.lanes]
+        return one_line(f"Timeline of a run: {self.sizes}; {', '.join(ends)}.", 300)
 
     @property
     def sizes(self) -> str:
@@ -77,7 +78,7 @@ def timeline(
     steps = max((event.step for event in events), default=0) + 1
     times = ticks(events, steps) if seconds else ()
     unit = ("virtual seconds" if virtual else "seconds") if times else ""
-    return Timeline(read_lanes(events), read_mail(events), clean(source, 36), steps, times, unit)
+    return Timeline(read_lanes(events), read_mail(events), one_line(source, 36), steps, times, unit)
 
 
 def colour_of(name: str) -> str:
@@ -140,8 +141,11 @@ class Picture:
 
     def __init__(self, line: Timeline):
         self.line, count = line, len(line.lanes)
-        ends = ["", *(words for lane in line.lanes for words in (clean(lane.status, 20), lane.cut))]
-        self.left = 26 + CHAR * max([4, *(len(clean(lane.name, 20)) for lane in line.lanes)])
+        ends = [
+            "",
+            *(words for lane in line.lanes for words in (lane.end, lane.cut)),
+        ]
+        self.left = 26 + CHAR * max([4, *(len(one_line(lane.name, 20)) for lane in line.lanes)])
         self.step = (WIDTH - self.left - 26 - CHAR * max(map(len, ends))) / line.steps
         self.dense = self.step < 0.5  # more than two steps share a pixel
         self.pitch = 48 if count <= 5 else 36 if count <= 14 else 28
@@ -187,7 +191,7 @@ class Picture:
     def lane(self, lane: Lane) -> str:
         """Return an agent's name, life and calls; in a dense picture work is one band."""
         y, colour = self.middle[lane.name], colour_of(lane.name)
-        parts = [word(16, y + 4, clean(lane.name, 20), fill=colour, font_weight="bold", **MONO)]
+        parts = [word(16, y + 4, one_line(lane.name, 20), fill=colour, font_weight="bold", **MONO)]
         lives = (f"M{self.x(start):.1f} {y:.1f}H{self.x(end):.1f}" for start, end, _ in lane.lives)
         parts.append(stroke("".join(dict.fromkeys(lives)), colour))
         if self.dense:
@@ -208,7 +212,7 @@ class Picture:
         if call.cut:  # a torn edge
             tear = f"M{x + width:.1f} {top:.1f}" + f"l-4 {height / 4:.1f}l4 {height / 4:.1f}" * 2
             part += stroke(tear, PAPER, 5.0) + stroke(tear, colour)
-        name = {"wait": "waiting", "sleep": "sleeping"}.get(call.kind, clean(call.name, 30))
+        name = {"wait": "waiting", "sleep": "sleeping"}.get(call.kind, one_line(call.name, 30))
         text = name if 6.4 * len(name) + 6 < width else LETTERS[call.kind]
         size = min(10.0, height - 1)
         look = {"stroke_width": 2, "font_size": size, "text_anchor": "middle"}
@@ -222,7 +226,7 @@ class Picture:
         bar = f"{y - self.half - 2:.1f}v{2 * self.half + 4:.1f}"
         ends = [f"M{self.x(end):.1f} {bar}" for _, end, status in lane.lives if status]
         parts = [stroke("".join(dict.fromkeys(ends)), INK, 3.0)] if ends else []
-        parts.append(word(x, y - 2 if lane.cut else y + 4, clean(lane.status, 20), **MONO))
+        parts.append(word(x, y - 2 if lane.cut else y + 4, lane.end, **MONO))
         return "".join([*parts, word(x, y + 11, lane.cut, **{**MONO, **SMALL})])
 
     def arrows(self) -> list[str]:
