@@ -492,7 +492,7 @@ def test_ending_many_agents_looks_once_for_who_is_still_at_work(
         return False
 
     async def main() -> None:
-        async with crew(anthropic.AsyncAnthropic(api_key="none"), Hub(show=None)) as team:
+        async with scripted(chat) as session, crew(session.client, Hub(show=None)) as team:
             for number in range(20):
                 team.hub.register(f"helper{number}")
                 team.tasks[f"helper{number}"] = asyncio.create_task(asyncio.sleep(0, ""))
