@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from .exercises import check
+from .exercises import check, progress
 
 KNOWLEDGE = Path(__file__).resolve().parents[2] / "knowledge"  # what the billing team reads
 
-__all__ = ["KNOWLEDGE", "check"]
+__all__ = ["KNOWLEDGE", "check", "progress"]

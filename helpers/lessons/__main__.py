@@ -12,6 +12,7 @@ from .home import sync
 from .mains import MAINS
 from .notebooks import ROOT, execute, normalise, notebook_paths
 from .sizes import report
+from .workbook import make, open_lab
 
 
 def play(path: Path, mode: str, write: bool = False) -> bool:
@@ -71,6 +72,14 @@ def copy_out(folder: Path, to: str) -> bool:
     return True
 
 
+def open_workbook(fresh: list[str] | None, options: list[str]) -> None:
+    """Make the workbook, keep what was written in it, and start JupyterLab there."""
+    for name in make(fresh):
+        number = Path(name).name[:2]
+        print(f"kept workbook/{name}; to make it anew: open --fresh {number}")
+    open_lab(options)
+
+
 VERBS = {"run": run, "write": write, "fill": fill, "sync": sync_all}
 
 
@@ -83,8 +92,15 @@ def main() -> int:
     one = verbs.add_parser("copy", help=copy_out.__doc__, description=copy_out.__doc__)
     one.add_argument("folder", metavar="DIR", type=Path, help="the package, such as ../my_agents")
     one.add_argument("--to", choices=MAINS, default="04", help="the last lesson to copy (04)")
+    one = verbs.add_parser("open", help=open_workbook.__doc__, description=open_workbook.__doc__)
+    one.add_argument("--fresh", nargs="*", metavar="LESSON", help="make it anew: 03, or all")
     verbs.add_parser("sizes", help=report.__doc__, description=report.__doc__)
-    options = parser.parse_args()
+    options, others = parser.parse_known_args()
+    if options.verb == "open":
+        open_workbook(options.fresh, others)  # the others are JupyterLab's
+        return 0
+    if others:
+        parser.error(f"unknown: {' '.join(others)}")
     if options.verb == "sizes":
         print(report())
         return 0

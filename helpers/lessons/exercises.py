@@ -2,12 +2,14 @@
 
 import asyncio
 import importlib
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 Check = Callable[[Any], Awaitable[str | None]]
 SECONDS = 20.0
+PROGRESS = Path("progress.json")  # beside the notebook, in the workbook only
 PLAIN = "write `def`, not `async def`: nothing in it has to wait"
 
 
@@ -43,3 +45,31 @@ async def check(name: str, answer: Any = None) -> None:
     except Exception as error:
         problem = f"it raised {type(error).__name__}: {error}"
     print(f"{name}: right" if problem is None else f"{name}: not yet: {problem}")
+    if problem is None:
+        note(name)
+
+
+def note(name: str) -> None:
+    """Remember in the workbook that an exercise is solved."""
+    if PROGRESS.exists():
+        PROGRESS.write_text(json.dumps(sorted({*solved(), name})), encoding="utf-8")
+
+
+def solved() -> list[str]:
+    """Return the exercises that were solved in the workbook. ValueError: there is no workbook."""
+    if not PROGRESS.exists():
+        raise ValueError("progress is kept in the workbook: python -m helpers.lessons open")
+    try:
+        return list(map(str, json.loads(PROGRESS.read_text(encoding="utf-8"))))
+    except (ValueError, TypeError):
+        return []  # somebody wrote in it: begin anew
+
+
+def progress() -> None:
+    """Print how many exercises of each lesson are solved, and which are open."""
+    done = solved()
+    for lesson in dict.fromkeys(name[:2] for name in checks()):
+        own = [name for name in checks() if name.startswith(lesson)]
+        left = [name for name in own if name not in done]
+        print(f"{lesson}: {len(own) - len(left)} of {len(own)}{'; open: ' if left else ''}", end="")
+        print(", ".join(left))
