@@ -42,6 +42,11 @@ def is_home(cell: nbformat.NotebookNode) -> bool:
     return bool(cell.source.startswith(HOME))
 
 
+def is_guess(cell: nbformat.NotebookNode) -> bool:
+    """A question's own cell: one line that belongs to the cell that answers it."""
+    return cell.source.startswith("predict(") and "\n" not in cell.source
+
+
 def is_folded(cell: nbformat.NotebookNode) -> bool:
     return bool(cell.metadata.get("jupyter") == {"source_hidden": True})
 
@@ -128,7 +133,7 @@ def test_code_cells_are_short_and_explained(path: Path) -> None:
     notebook = read(path)
     assert not [cell.source for cell in notebook.cells if not cell.source.strip()]
     flow, turn, _ = parts_of(notebook)
-    cells = [*flow, *turn]
+    cells = [cell for cell in [*flow, *turn] if not is_guess(cell)]
     code = [i for i, cell in enumerate(cells) if cell.cell_type == "code"]
     lengths = [length(cells[i]) for i in code if not is_home(cells[i])]
     explained = sum(i > 0 and cells[i - 1].cell_type == "markdown" for i in code)
@@ -138,6 +143,20 @@ def test_code_cells_are_short_and_explained(path: Path) -> None:
     assert explained >= 0.9 * len(code)
     assert "ccc" not in kinds
     assert max(len(line) for i in code for line in cells[i].source.splitlines()) <= 100
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_guess_is_asked_for_before_the_cell_that_tells_what_came(path: Path) -> None:
+    cells = read(path).cells
+    asked = [i for i, cell in enumerate(cells) if is_guess(cell)]
+    for i in asked:
+        name = cells[i].source.partition('"')[2].partition('"')[0]
+        assert name.startswith(path.name[:2])
+        assert cells[i].source.startswith(f'predict("{name}", ...)  # ')
+        assert "?" in cells[i - 1].source
+        assert f'came("{name}", ' in cells[i + 1].source
+    said = "\n".join(cell.source for cell in cells)
+    assert said.count('came("') == len(asked)
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
@@ -167,7 +186,7 @@ def test_a_lesson_has_its_seven_parts_and_its_length(path: Path) -> None:
     assert [heading for heading in headings if heading in PARTS] == list(PARTS)
     flow, turn, _ = parts_of(notebook)
     assert 900 <= words(flow) <= 1500
-    assert 15 <= sum(not is_home(cell) for cell in code_of(flow)) <= 25
+    assert 15 <= sum(not (is_home(cell) or is_guess(cell)) for cell in code_of(flow)) <= 25
     assert sum(cell.source.count("check(") for cell in code_of(turn)) <= 4
     assert len(turn) <= 15
     assert words(turn) <= 600

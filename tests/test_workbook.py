@@ -10,6 +10,7 @@ import pytest
 
 from helpers.lessons.__main__ import main
 from helpers.lessons.exercises import check, checks, progress
+from helpers.lessons.guesses import came, predict
 from helpers.lessons.notebooks import ROOT, notebook_paths
 from helpers.lessons.workbook import make
 
@@ -111,3 +112,20 @@ def test_what_is_solved_is_remembered_in_the_workbook_only(
     assert not (book.parent / "progress.json").exists()
     with pytest.raises(ValueError, match="kept in the workbook"):
         progress()
+
+
+@pytest.mark.parametrize(
+    ("guess", "said"),
+    [(..., ""), (14, "; you said 14"), (12, "; you said 12, right"), ("many", "; you said many")],
+)
+def test_what_came_is_told_beside_the_guess(
+    capsys: pytest.CaptureFixture[str], guess: object, said: str
+) -> None:
+    predict("02.a", guess)
+    came("02.a", 12)
+    assert capsys.readouterr().out == f"02.a: it is 12{said}\n"
+
+
+def test_what_came_is_told_without_a_guess(capsys: pytest.CaptureFixture[str]) -> None:
+    came("never asked", 3.0)
+    assert capsys.readouterr().out == "never asked: it is 3\n"
