@@ -14,7 +14,10 @@ from helpers.lessons.__main__ import main
 from helpers.lessons.exercises import checks
 from helpers.lessons.home import HOME, WHOLE, definitions, synced
 from helpers.lessons.notebooks import ROOT, normalise, notebook_paths
+from helpers.lessons.sizes import minutes
 
+from .glossary import first_use, linked, prose
+from .glossary import words as glossary
 from .test_structure import HELPERS, TAUGHT
 
 LESSONS = [path for path in notebook_paths() if path.parent.name == "notebooks"]
@@ -220,6 +223,41 @@ def test_links_lead_to_files_that_are_here(path: Path) -> None:
         assert (path.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_the_first_use_of_a_word_leads_to_the_glossary(path: Path) -> None:
+    texts = [cell.source for cell in prose(path)]
+    before = {word: first_use(texts, word) for word in glossary()}
+    for word in linked(path):
+        link = next(
+            (n, text.index(f"#{word.replace(' ', '-')})"))
+            for n, text in enumerate(texts)
+            if f"GLOSSARY.md#{word.replace(' ', '-')})" in text
+        )
+        place = before[word]
+        assert place is None or (place[0], place[1]) > link, f"{word} is used before its link"
+    unlinked = [word for word, place in before.items() if place and word not in linked(path)]
+    assert not unlinked, "run: python -m tests.glossary notebooks/0*.ipynb"
+
+
+def test_the_glossary_is_in_order_and_names_lessons_that_are_there() -> None:
+    text = (ROOT / "notebooks" / "GLOSSARY.md").read_text(encoding="utf-8")
+    found = re.findall(r"^### (.+)\n.+\((\d\d(?:, \d\d)*)\)$", text, re.MULTILINE)
+    assert len(found) == text.count("### ")
+    assert [word for word, _ in found] == sorted(word for word, _ in found)
+    numbers = {path.name[:2] for path in LESSONS}
+    assert {number for _, where in found for number in where.split(", ")} <= numbers
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_minutes_are_stated_by_one_rule_and_stay_below_45(path: Path) -> None:
+    total, exercises = minutes(path)
+    assert total <= 45
+    words_of_it = "an exercise" if exercises == 1 else "exercises"
+    assert f"*{total} minutes, {exercises} of them {words_of_it}." in read(path).cells[0].source
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"\({re.escape('notebooks/' + path.name)}\) \|[^|]+\| {total} \|", readme)
+
+
 def saved(path: Path, source: str) -> Path:
     cell = nbformat.v4.new_code_cell(source, id="a", execution_count=1)
     path.write_text(nbformat.writes(nbformat.v4.new_notebook(cells=[cell])), encoding="utf-8")
@@ -308,6 +346,6 @@ def test_sizes_count_every_line_of_helpers_and_of_library_code_in_lessons(
     counts = re.findall(r"^ *([\d,]+)  (helpers/\S*)$", printed, re.MULTILINE)
     every = sum(len(path.read_text("utf-8").splitlines()) for path in HELPERS.rglob("*.py"))
     assert sum(int(count.replace(",", "")) for count, _ in counts) == every
-    flow, folded = re.findall(r"^ +(\d+) +(\d+)  01_message_hub$", printed, re.MULTILINE)[0]
+    flow, folded = re.findall(r"^ +(\d+) +(\d+) +\d+  01_message_hub$", printed, re.MULTILINE)[0]
     built = [(HELPERS / name).read_text("utf-8") for name in ("trace.py", "hub.py")]
     assert 0 < int(flow) < int(folded) <= len("".join(built).splitlines())

@@ -17,9 +17,9 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def notebook_paths() -> list[Path]:
-    """Return the lessons in reading order, then the solutions."""
-    folder = ROOT / "notebooks"
-    return sorted(folder.glob("*.ipynb")) + sorted((folder / "solutions").glob("*.ipynb"))
+    """Return the lessons in reading order, then the solutions and the primer."""
+    folders = (ROOT / "notebooks" / name for name in ("", "solutions", "primer"))
+    return [path for folder in folders for path in sorted(folder.glob("*.ipynb"))]
 
 
 def environment(mode: str) -> dict[str, str]:
