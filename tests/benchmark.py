@@ -186,7 +186,7 @@ def replayed(turns: int, rounds: int) -> float:
         folder = Path(name)
         steps: list[Any] = [Exchange("a0", turn, [{"noop": {}}]) for turn in range(1, turns + 1)]
         save(Recording(folder / "bench.yaml", "authored", "made by the benchmark", MODEL, steps))
-        os.environ["COOKBOOK_CLIENT"] = "fill"
+        os.environ |= {"COOKBOOK_CLIENT": "fill", "COOKBOOK_PACE": "0"}
         asyncio.run(replay_once(folder, turns))
         os.environ["COOKBOOK_CLIENT"] = "recorded"
         loading = lambda: replay_once(folder, turns)  # noqa: E731
@@ -267,7 +267,7 @@ def main() -> int:
     for agents in (50,) if quick else (1_000, 5_000):
         compare(f"{agents:,} agents, 5 turns", agents, 5, rounds)
     print(f"memory: {memory(50 if quick else 1_000, 5):.0f} KB per agent at the peak")
-    steered(20 if quick else 100, 10, rounds)
+    steered(20 if quick else 100, 5 if quick else 50, rounds)
     print(f"replay: {replayed(20, rounds):.2f} ms more per call, loading the file included")
     return 0
 

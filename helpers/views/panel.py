@@ -15,7 +15,7 @@ from .team import Row, Tally, money, price, rows, state, table
 from .timeline import colour_of, timeline
 
 BEAT = 0.2  # seconds between two looks at the run
-DRAWN = 500  # events up to which the timeline grows while the team runs; later it does at rest
+DRAWN = 500, 5_000  # events up to which the timeline is drawn: while the team runs, and at rest
 STYLE = """<style>
 .team{display:grid;grid-template-columns:repeat(auto-fill,minmax(200px,1fr));gap:8px}
 .team,.feed,.call{color:var(--jp-ui-font-color1,#222);font-size:12px;line-height:1.4}
@@ -185,8 +185,8 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
     def draw_lanes(self) -> None:
         """Redraw the timeline, at most once a second while the team runs: it is dear."""
         events, still = self.run.hub.log.events, not self.run.gate.opened.is_set() or self.run.over
-        soon = self.loop.time() - self.drawn < 1 or len(events) > DRAWN
-        if events and (still or not soon):
+        soon = self.loop.time() - self.drawn < 1 and not still
+        if 0 < len(events) <= DRAWN[still] and not soon:
             picture = timeline(events, self.run.source or "live")
             self.lanes.value = picture._repr_mimebundle_()["text/html"]
             self.drawn = self.loop.time()
