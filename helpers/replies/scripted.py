@@ -45,7 +45,7 @@ Script = Callable[[str, int, dict[str, Any]], Answer | Awaitable[Answer]]
 FORMS = "a text, blocks such as {'text': …} or {'tool': {…}}, a Canned reply, or a Failure"
 
 
-async def _respond(script: Script, clock: VirtualClock, text: str) -> Reply:
+async def _respond(script: Script, clock: VirtualClock, pace: float, text: str) -> Reply:
     """Return what the script says to a request. ProgramError: the script itself is wrong."""
     body = json.loads(text)
     agent = speaker(body) or "agent"
@@ -53,6 +53,8 @@ async def _respond(script: Script, clock: VirtualClock, text: str) -> Reply:
     await asyncio.sleep(0)  # others have their turn, and so has the stop button
     try:
         async with clock.outside(f"the script, turn {turn} of {agent}"):
+            if pace:
+                await asyncio.sleep(pace)
             reply = script(agent, turn, body)
             reply = await reply if inspect.isawaitable(reply) else reply
     except anthropic.AnthropicError:
@@ -76,16 +78,19 @@ async def _respond(script: Script, clock: VirtualClock, text: str) -> Reply:
 
 @opening
 async def scripted(
-    script: Script, *, virtual: bool = True, max_retries: int = 0
+    script: Script, *, virtual: bool = True, max_retries: int = 0, pace: float = 0.0
 ) -> AsyncIterator[Session]:
     """Open a session whose replies come from a script; with `virtual`, no wait takes real time.
 
     A script returns a text, a list of blocks in the words of a recording (`{"text": …}`,
     `{"tool": {…}}`), a Canned reply, a Failure or an exception. It may be async: time stands still
-    while it awaits anything but `session.clock.sleep`, be it what another agent is to do.
+    while it awaits anything but `session.clock.sleep`, be it what another agent is to do. `pace` is
+    in real seconds, before each reply.
     """
     clock = VirtualClock()
-    client = await client_over(Transport(partial(_respond, script, clock)), MODEL, max_retries)
+    client = await client_over(
+        Transport(partial(_respond, script, clock, pace)), MODEL, max_retries
+    )
     time, source = clock if virtual else Clock(), "scripted agents, no model"
     async with client, running(clock):
         yield Session(client, time, MODEL, "scripted", source)
