@@ -55,6 +55,21 @@ def test_what_was_written_is_kept_byte_for_byte_and_said(book: Path) -> None:
     assert (book / "01_message_hub.ipynb").exists()
 
 
+def test_a_lesson_that_was_only_opened_and_run_is_kept_without_a_word(book: Path) -> None:
+    place = book / "03_fixed_team.ipynb"
+    notebook = nbformat.read(place, as_version=4)
+    notebook.metadata["seen"], notebook.cells[-1].metadata["collapsed"] = True, True
+    nbformat.write(notebook, place)
+    run = place.read_bytes()
+    assert make(folder=book) == []
+    assert place.read_bytes() == run
+
+
+def test_a_broken_notebook_is_kept_and_named(book: Path) -> None:
+    (book / "03_fixed_team.ipynb").write_text("not a notebook")
+    assert make(folder=book) == ["03_fixed_team.ipynb"]
+
+
 @pytest.mark.parametrize(("fresh", "kept"), [(["03"], ["04_subagents.ipynb"]), ([], [])])
 def test_a_fresh_lesson_is_made_anew_and_others_are_kept(
     book: Path, fresh: list[str], kept: list[str]

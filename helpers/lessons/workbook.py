@@ -23,6 +23,14 @@ def blank(path: Path) -> str:
     return normalise(notebook)
 
 
+def sources(text: str) -> list[str]:
+    """Return what stands in the cells of a notebook; of a text that is none, the text."""
+    try:
+        return [cell.source for cell in nbformat.reads(text, as_version=4).cells]
+    except Exception:  # whatever a learner has made of it
+        return [text]
+
+
 def make(fresh: Collection[str] | None = None, folder: Path = WORKBOOK) -> list[str]:
     """Write what is missing; return the names of the notebooks that were kept as they are.
 
@@ -34,7 +42,7 @@ def make(fresh: Collection[str] | None = None, folder: Path = WORKBOOK) -> list[
         anew = fresh is not None and (not fresh or path.name[:2] in fresh)
         text = blank(path)
         if place.exists() and not anew:
-            written = place.read_text(encoding="utf-8") != text
+            written = sources(place.read_text(encoding="utf-8")) != sources(text)
             kept += [place.relative_to(folder).as_posix()] if written else []
             continue
         place.parent.mkdir(parents=True, exist_ok=True)
