@@ -65,7 +65,8 @@ def parts_of(notebook: nbformat.NotebookNode) -> tuple[list[Any], list[Any], lis
 
 
 def words(cells: list[Any]) -> int:
-    return sum(len(re.findall(r"\w+", c.source)) for c in cells if c.cell_type == "markdown")
+    texts = [re.sub(r"\]\([^)]*\)", "]", c.source) for c in cells if c.cell_type == "markdown"]
+    return sum(len(re.findall(r"\w+", text)) for text in texts)
 
 
 def code_of(cells: list[Any]) -> list[Any]:
