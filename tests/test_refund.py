@@ -227,7 +227,12 @@ def test_an_answer_that_is_no_approval_is_the_program_s_mistake_and_pays_nothing
 def test_a_no_is_final_and_no_decision_may_be_asked_for_again() -> None:
     decisions = iter([None, Approval(False, "call her first"), Approval(True)])
     asked: list[ApprovalRequest] = []
-    case = ready(lambda request: asked.append(request) or next(decisions))  # type: ignore[func-returns-value]
+
+    def approve(request: ApprovalRequest) -> Approval | None:
+        asked.append(request)
+        return next(decisions)
+
+    case = ready(approve)
     assert "no decision" in ask(case)
     assert "call her first" in ask(case)
     assert "call her first" in ask(case)
