@@ -48,6 +48,8 @@ class Run(Desk):
         self.join(Hub(clock, self.lines.append, self.line))
         self.hub.log.subscribers.append(self._heard)
         self.source = source
+        if self.keeper:
+            self.keeper.cancel()
         # In a context of its own, since it only looks on: the team's clock need not wait for it.
         self.keeper = asyncio.create_task(keep(self.gate, clock), context=Context())
         return self.hub

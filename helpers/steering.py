@@ -87,6 +87,14 @@ class Question:
     choices: tuple[str, ...]
     reply: asyncio.Future[Answer]
 
+    def answer(self, choice: str, reason: str = "") -> None:
+        """Decide. ValueError: that is none of the choices, or nobody asks this any more."""
+        if choice not in self.choices:
+            raise ValueError(f"{choice!r} is no answer; there are: {', '.join(self.choices)}")
+        if self.reply.done():
+            raise ValueError("nobody asks this any more")
+        self.reply.set_result(Answer(choice, reason))
+
 
 class Desk:
     """Where a person sits: a mailbox on the team's hub, and what the team asks (notebook 07)."""
@@ -129,7 +137,7 @@ class Desk:
         told = self.finishing.get(step.agent)
         if told is None:
             return await go()
-        final = step.detail.get("tool_choice")  # 05 asks for an answer in a form with it
+        final = step.detail.get("tool_choice") == {"type": "none"}  # the answer in a form, of 05
         if not final and not any(mail is told for mail in self.unread(step.agent)):
             raise EndAgent("done")
         if step.detail.get("acts"):
@@ -156,10 +164,7 @@ class Desk:
         """Answer the oldest question. ValueError: nobody asks, or that is none of its choices."""
         if not self.questions:
             raise ValueError("nobody asks anything")
-        question = self.questions[0]
-        if choice not in question.choices:
-            raise ValueError(f"{choice!r} is no answer; there are: {', '.join(question.choices)}")
-        question.reply.set_result(Answer(choice, reason))
+        self.questions[0].answer(choice, reason)
 
 
 def ask_at_limit(desk: Desk, budget: Budget) -> Hook:

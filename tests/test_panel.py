@@ -119,6 +119,47 @@ def test_an_answer_of_the_panel_reaches_who_asked() -> None:
     run(main())
 
 
+def test_a_click_answers_the_question_that_was_shown_and_no_other() -> None:
+    async def main() -> None:
+        one = quiet()
+
+        async def may_i(_: Any) -> str:
+            return (await one.ask("May I?")).choice
+
+        def script(agent: str, turn: int, body: dict[str, Any]) -> str | Blocks:
+            wait: Blocks = [{"wait_for_message": {}}]
+            return wait if agent == "lead" or turn > 1 else [{"ask_human": {}}]
+
+        await one.start(team(script, tool("ask_human", may_i)))
+        await one.until(asks)
+        one.resume()
+        await settle(100)
+        ask, first = Panel(one).asked.children[0], one.questions[0]
+        first.answer("Deny")
+        ask.say("Approve", "")
+        await settle(20)
+        assert len(one.questions) == 1
+        assert not one.questions[0].reply.done()
+        await stop(one)
+
+    run(main())
+
+
+def test_an_agent_that_ends_leaves_nobody_chosen_in_its_place() -> None:
+    async def main() -> None:
+        one = quiet()
+        await one.start(team())
+        panel = Panel(one)
+        assert panel.who.value is None
+        panel.who.value = "helper2"
+        await one.kill("helper2")
+        panel.draw()
+        assert (panel.who.value, list(panel.who.options)) == (None, ["lead", "helper1"])
+        await stop(one)
+
+    run(main())
+
+
 def test_telling_finishing_and_killing_are_for_the_living_agent_that_is_chosen() -> None:
     async def main() -> None:
         one = quiet()

@@ -9,18 +9,18 @@ import pytest
 from helpers.agent import run_agent
 from helpers.billing import Case, Ledger, Mandate, case_task, file_tools, run_case
 from helpers.budget import Budget
-from helpers.hooks import compose
+from helpers.hooks import EndAgent, Step, compose
 from helpers.hub import Event, Hub
 from helpers.lessons import KNOWLEDGE
 from helpers.replies import Canned, ReplayError, connect
 from helpers.replies.scripted import MODEL, Blocks, Script, scripted
 from helpers.run import Run, is_reply
 from helpers.spawn import run_lead, sleep_tool
-from helpers.steering import Answer, Gate
+from helpers.steering import Answer, Desk, Gate
 from helpers.team import Member, run_team
 from helpers.tools import ProgramError, Tool
 
-from .support import ended, returning, run, settle, tool
+from .support import ended, quiet_hub, returning, run, settle, tool
 
 Work = Callable[[Run], Coroutine[Any, Any, Any]]
 NAMES = ("lead", "helper1", "helper2")
@@ -724,6 +724,42 @@ def test_a_hub_of_another_make_is_refused() -> None:
             await quiet().start(work)
 
     run(main())
+
+
+def test_a_work_may_have_two_runs_after_each_other() -> None:
+    async def work(run: Run) -> str:
+        await team()(run)
+        return str(await team()(run))
+
+    async def main() -> None:
+        one = quiet()
+        await one.start(work)
+        await one.kill("helper1")
+        assert await one.result() == "lead has met all."
+        assert one.hub.boxes["helper1"].status != "killed_by_human"  # the second of that name
+
+    run(main())
+
+
+@pytest.mark.parametrize(("choice", "goes"), [("none", True), ("auto", False), ("any", False)])
+def test_only_the_answer_in_a_form_follows_the_turn_to_sum_up(choice: str, goes: bool) -> None:
+    async def go() -> str:
+        return "went"
+
+    async def main() -> object:
+        desk, hub = Desk(), quiet_hub("solo")
+        desk.join(hub)
+        desk.finish("solo", "enough")
+        hub.drain("solo")
+        hub.boxes["solo"].unconfirmed.clear()  # a model has read it
+        detail = {"tool_choice": {"type": choice}}
+        return await desk.hook(Step("solo", 3, "model_call", "m", detail, hub), go)
+
+    if goes:
+        assert run(main()) == "went"
+    else:
+        with pytest.raises(EndAgent, match="done"):
+            run(main())
 
 
 def test_two_runs_in_one_loop_do_not_mix() -> None:

@@ -173,14 +173,15 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
         self.buttons["Stop"].disabled = run.over
         shown = [card.question for card in self.asked.children]
         if shown != questions[:1]:
-            self.asked.children = [Ask(run, question) for question in questions[:1]]
+            self.asked.children = [Ask(question) for question in questions[:1]]
         agents = [name for name in run.hub.boxes if name != "human"]
         alive = [name for name in agents if run.hub.alive(name)]
         for field, names in ((self.who, alive), (self.of, [] if going else agents)):
             if list(field.options) != names:
                 chosen = field.value
                 field.options = names
-                field.value = chosen if chosen in names else next(iter(names), None)
+                # Never another agent in its place: the next click may be Kill.
+                field.value = chosen if chosen in names else None
 
     def draw_lanes(self) -> None:
         """Redraw the timeline, at most once a second while the team runs: it is dear."""
@@ -197,8 +198,12 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
 
 
 class Ask(Card):
-    """The open question of a run, with its answer as the run takes it."""
+    """An open question: a click answers this one, whatever else is asked meanwhile."""
 
-    def __init__(self, run: Any, question: Any) -> None:
+    def __init__(self, question: Any) -> None:
         self.question = question
-        super().__init__(question.text, question.choices, run.answer)
+        super().__init__(question.text, question.choices, self.say)
+
+    def say(self, choice: str, reason: str) -> None:
+        if not self.question.reply.done():  # it may have ended while somebody read it
+            self.question.answer(choice, reason)
