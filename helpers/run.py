@@ -65,6 +65,8 @@ class Run(Desk):
     def _heard(self, event: Event) -> None:
         """Close the gate at the very event that a person waits for."""
         try:
+            if event.kind == "agent_started":  # a name may be used again
+                self.gate.ended.pop(event.agent, None)
             if is_reply(event) and event.agent not in self.gated and self.task:
                 self.task.cancel()
                 raise RuntimeError(f"{event.agent} has no gate, so all was stopped: hook=run.hook")
