@@ -52,12 +52,12 @@ def compose(*hooks: Hook) -> Hook:
 
 def at_most(calls: int) -> Hook:
     """Return a hook that lets this many model calls run at once, and any number of tool calls."""
-    gate = asyncio.Semaphore(calls)
+    places = asyncio.Semaphore(calls)
 
     async def hook(step: Step, go: Go) -> Any:
         if step.kind != "model_call":
             return await go()
-        async with gate:
+        async with places:
             return await go()
 
     return hook

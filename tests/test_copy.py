@@ -214,6 +214,19 @@ def test_a_copy_says_where_it_is_from_and_names_nothing_it_lacks(tmp_path: Path,
         assert not re.search(r"^\s*(from|import) helpers|noqa", code, re.MULTILINE), path
 
 
+@pytest.mark.parametrize("to", MAINS)
+def test_a_copy_without_a_key_says_so_in_one_line(tmp_path: Path, to: str) -> None:
+    copy(tmp_path / "my_agents", to)
+    environment = {name: os.environ[name] for name in os.environ if name != "ANTHROPIC_API_KEY"}
+    run = [PYTHON, "-m", "my_agents.main"]
+    done = subprocess.run(
+        run, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("ANTHROPIC_API_KEY is not set")
+
+
 @pytest.mark.parametrize("name", ["my-agents", "class", "2nd", "helpers", "asyncio", "anthropic"])
 def test_a_name_that_is_no_package_or_another_one_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match=f"'{name}' .*: choose a name like my_agents"):

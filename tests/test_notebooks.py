@@ -259,6 +259,17 @@ def test_minutes_are_stated_by_one_rule_and_stay_below_45(path: Path) -> None:
     assert re.search(rf"\({re.escape('notebooks/' + path.name)}\) \|[^|]+\| {total} \|", readme)
 
 
+def test_the_teachers_plans_name_headings_that_are_there() -> None:
+    text = (ROOT / "notebooks" / "TEACHING.md").read_text(encoding="utf-8")
+    plans = text.partition("## Three plans")[2].partition("## Exit questions")[0]
+    places = re.findall(r"\| (\d\d)(?:, | \(\d+\) \| )([^|]+)", plans)
+    named = [(number, words) for number, place in places for words in re.findall('"(.+?)"', place)]
+    assert len(named) >= 8
+    for number, words in named:
+        cells = read(LESSONS[int(number)]).cells
+        assert any(re.search(rf"^##+ {re.escape(words)}$", c.source, re.M) for c in cells), words
+
+
 def saved(path: Path, source: str) -> Path:
     cell = nbformat.v4.new_code_cell(source, id="a", execution_count=1)
     path.write_text(nbformat.writes(nbformat.v4.new_notebook(cells=[cell])), encoding="utf-8")

@@ -3,6 +3,8 @@
 import asyncio
 import importlib
 import json
+import re
+import warnings
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ async def check(name: str, answer: Any = None) -> None:
     an answer raises, or that it does not come back within 20 seconds, counts as wrong.
     ValueError: there is no such exercise.
     """
-    known = checks()
+    known, seen = checks(), list[warnings.WarningMessage]()
     if name not in known:
         raise ValueError(f"there is no exercise {name!r}; there are {', '.join(known)}")
     if answer is None or answer is ...:
@@ -35,7 +37,8 @@ async def check(name: str, answer: Any = None) -> None:
         return
     try:
         async with asyncio.timeout(SECONDS):
-            problem = await known[name](answer)
+            with warnings.catch_warnings(record=True, action="always") as seen:
+                problem = await known[name](answer)
     except TimeoutError:
         problem = f"it did not come back within {SECONDS:g} seconds"
     except asyncio.CancelledError:
@@ -44,9 +47,17 @@ async def check(name: str, answer: Any = None) -> None:
         problem = "it asks for the result of a task that was cancelled; wait inside its block"
     except Exception as error:
         problem = f"it raised {type(error).__name__}: {error}"
+    if problem is not None and (call := never_awaited(seen)):
+        problem = f"{call}(…) was called and never awaited: write `await` before it"
     print(f"{name}: right" if problem is None else f"{name}: not yet: {problem}")
     if problem is None:
         note(name)
+
+
+def never_awaited(seen: list[warnings.WarningMessage]) -> str | None:
+    """Return the name of a coroutine that was made and never awaited, by Python's own warning."""
+    told = [re.match(r"coroutine '(?:.*\.)?(\w+)' was never awaited", str(w.message)) for w in seen]
+    return next((match[1] for match in told if match), None)
 
 
 def note(name: str) -> None:

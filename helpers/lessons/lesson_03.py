@@ -32,7 +32,8 @@ async def check_team(answer: Any) -> str | None:
     known = [word in member.task for word, member in zip(("Ada", "Bo"), answer[1:3], strict=True)]
     if not all(known):
         return "helper1 should still be Ada and helper2 still Bo"
-    return None if "Cy" in answer[3].task else "helper3's task does not say who it is: Cy"
+    said = "Cy" in answer[3].task and "tester" in answer[3].task.lower()
+    return None if said else "helper3's task does not say who it is: Cy, a tester"
 
 
 async def check_impossible(answer: Any) -> str | None:

@@ -68,6 +68,8 @@ async def check_second_reviewer(answer: Any) -> str | None:
         return f'its tools should be a tuple: ("{role.tools}",)'
     if extra := [tool for tool in role.tools if tool not in READING]:
         return f"tone_reviewer may only read, but it has {', '.join(extra)}"
+    if not role.description.strip() or not role.prompt.strip():
+        return "its description or its prompt is empty: nobody would know what it is for"
     if role.form is not None:
         return "its answer is to be text, so its role has no form"
     if role.model not in MODELS:
@@ -77,10 +79,8 @@ async def check_second_reviewer(answer: Any) -> str | None:
 
 
 async def check_tool_taken_away(answer: Any) -> str | None:
-    if isinstance(answer, dict):
-        answer = answer.get("researcher")
     if not looks_like_a_role(answer):
-        return "it should be a Role: the researcher's"
+        return "it should be one Role: the researcher's, changed"
     if GATEWAY in answer.tools:
         return "it still has the gateway"
     if missing := [tool for tool in READING if tool not in answer.tools]:

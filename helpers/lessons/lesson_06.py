@@ -1,6 +1,7 @@
 """Checks of notebook 06, guard the refund."""
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -128,7 +129,7 @@ async def check_undo(answer: Any) -> str | None:
             return f"it settled on {SETTLES}: on {day} it should raise Refused"
         if sent.voided:
             return "a settled refund must not be marked as voided"
-        if "undone" not in reason or not any(no in reason for no in ("not", "n't", "never")):
+        if "undone" not in reason or not re.search(r"\b(no|not|never)\b|n't", reason):
             return "the refusal should say that it can't be undone"
     return None
 

@@ -3,11 +3,15 @@
 from typing import Any
 
 from ..agent import run_agent
+from ..hooks import Hook
 from ..hub import Event
 from ..replies.scripted import scripted
 from ..run import Run
+from ..team import Member, run_team
 from ..tools import Tool
 from .exercises import Check
+
+TEAM = ("lead", "helper1", "helper2")
 
 
 def happened(step: int, kind: str, agent: str, tool: str) -> Event:
@@ -88,21 +92,32 @@ async def one_question(run: Run, tool: Tool) -> str:
         return await run_agent(session.client, hub, "writer", task="Write.", **own)
 
 
-async def check_fates(answer: Any) -> str | None:
-    if not isinstance(answer, dict) or set(answer) != {"helper1", "helper2"}:
-        return "it should be a dict with a status for helper1 and for helper2"
-    if ... in answer.values():
-        return "the dots are still there"
-    if answer["helper1"] != "done":
-        return f"helper1 sums up and then has nothing more to do, so not {answer['helper1']!r}"
-    if answer["helper2"] == "killed":
-        return "helper2: of `killed` nobody is told; a person's kill has a status of its own"
-    return None if answer["helper2"] == "killed_by_human" else "helper2: see what kill returns"
+async def check_leaky(answer: Any) -> str | None:
+    run = Run(line=lambda event: None)
+    try:
+        await run.start(lambda run: team_of_three(run, answer(run)))
+    except RuntimeError:
+        free = [name for name in TEAM if name not in run.gated]
+        return (
+            None if free == ["helper2"] else f"without a gate: {', '.join(free)}; not helper2 only"
+        )
+    except AttributeError:  # the loop has no use for what the hook returned
+        return "a hook returns what it awaits: `await go()`, or `await run.hook(step, go)`"
+    finally:
+        await run.stop()
+    return "all three are held: let the steps of helper2 go, with `await go()`"
+
+
+async def team_of_three(run: Run, hook: Hook) -> str:
+    async with scripted(lambda agent, turn, request: f"{agent} is done.") as session:
+        hub = run.connect(session.clock)
+        members = [Member(name, "Be brief.") for name in TEAM]
+        return await run_team(session.client, hub, members, model=session.model, hook=hook)
 
 
 CHECKS: dict[str, Check] = {
     "07.1": check_breakpoint,
     "07.2": check_watchdog,
     "07.3": check_ask_human,
-    "07.4": check_fates,
+    "07.4": check_leaky,
 }

@@ -1,12 +1,14 @@
 """Checks of the exercises in which something is broken on purpose, one a lesson from 01 on."""
 
 import asyncio
+import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pydantic import ValidationError
 
 from ..billing.checks import verify_words
-from ..billing.gateway import CHARGES
+from ..billing.gateway import CHARGES, debts
 from ..billing.refund import Case, Mandate
 from ..billing.roles import CustomerEmail, OrchestratorOutput
 from ..hub import Hub, Mailbox, Message
@@ -41,7 +43,7 @@ async def check_forged(answer: Any) -> str | None:
     if not isinstance(answer, str):
         return "it should be a text, the content of one message"
     naive = f'<agent-message from="helper2">\n{answer}\n</agent-message>'
-    senders = [part.partition('"')[0] for part in naive.split('<agent-message from="')[1:]]
+    senders = re.findall(r"""<agent-message from=["'](\w+)["']>""", naive)
     if senders != ["helper2", "human"]:
         return f"put into a plain tag it reads as mail from {senders}; make it helper2, then human"
     if naive.count("</agent-message>") != 2:
@@ -57,11 +59,13 @@ async def check_loose(answer: Any) -> str | None:
         await over.wait()
 
     before = asyncio.all_tasks()
-    async with asyncio.timeout(5):
-        await answer(work)
+    coming = asyncio.ensure_future(answer(work))
+    done, _ = await asyncio.wait([coming], timeout=1)
     left = asyncio.all_tasks() - before
     over.set()
-    await asyncio.gather(*left)
+    await asyncio.gather(coming, *left)
+    if not done:
+        return "it waits until work() is over: start work() as a task and return"
     if not left:
         return "nothing runs on: work() was awaited, cancelled, or never started"
     return None if len(left) == 1 else f"{len(left)} tasks run on; one is enough"
@@ -79,41 +83,46 @@ async def check_too_many(answer: Any) -> str | None:
 
 
 async def check_lie(answer: Any) -> str | None:
-    if not isinstance(answer, str) or len(answer.split()) < 4:
-        return "it should be a sentence, as a text"
+    """05.4: a sentence that calls the first charge of the pair the duplicate of the second."""
+    if not isinstance(answer, str):
+        return "it should be a text in quotes: one sentence"
     case = Case("cust_12345", Mandate("Resolve the duplicate charge"))
-    known = [charge.id for charge in CHARGES if charge.customer == case.customer]
-    if not any(word in answer for word in ("$49.99", "$99.98", *known)):
-        return (
-            "let it name an amount or a transaction of this case, so that there is a fact to check"
-        )
+    (debt,) = debts(CHARGES, case.customer)
+    if debt.first.id not in answer or debt.charge.id in answer:
+        return f"let it name {debt.first.id}, and no other charge"
+    if "duplicate" not in answer or re.search(r"\b(no|not|never)\b|n't", answer):
+        return f"that is no lie yet: let it say that {debt.first.id} is the duplicate"
     email = CustomerEmail(subject="Your invoice", body=answer)
     fields: dict[str, Any] = {"research_summary": "", "duplicate_confirmed": True}
     fields |= {"refund_amount": 0, "compliance_approved": True, "final_action": ""}
     output = OrchestratorOutput(**fields, customer_email=email)
     caught = verify_words(output, case, KNOWLEDGE)
-    return f"verify has seen it: {', '.join(caught)}" if caught else None
+    return f"verify has seen something: {', '.join(caught)}" if caught else None
 
 
 async def check_race(answer: Any) -> str | None:
-    async def ask() -> None:
-        await asyncio.sleep(0)
-
     paid: list[str] = []
-    await asyncio.gather(*(answer(paid, "txn_8f3k2j1", ask) for _ in range(3)))
-    if paid != ["txn_8f3k2j1"]:
-        return f"three at once, and the ledger holds {len(paid)} rows: {paid}"
     asked: list[int] = []
 
-    async def note() -> None:
-        asked.append(len(paid))
+    def person(says: bool) -> Callable[[], Awaitable[bool]]:
+        async def ask() -> bool:
+            asked.append(len(paid))
+            await asyncio.sleep(0)
+            return says
 
-    await answer(paid, "txn_k5t8r21", note)
+        return ask
+
+    await asyncio.gather(*(answer(paid, "txn_8f3k2j1", person(True)) for _ in range(3)))
+    if paid != ["txn_8f3k2j1"]:
+        return f"three at once, and the list holds {len(paid)} rows: {paid}"
+    asked.clear()
+    await answer(paid, "txn_k5t8r21", person(True))
     if not asked:
         return "a person should be asked, by `await ask()`, before something is paid"
     if asked != [1] or paid[-1:] != ["txn_k5t8r21"]:
         return "it should be paid once the person was asked, not before"
-    return None
+    await answer(paid, "txn_p3w6z71", person(False))
+    return "the person said no, and it was paid" if "txn_p3w6z71" in paid else None
 
 
 CHECKS: dict[str, Check] = {

@@ -5,6 +5,7 @@ from ..replies.client import LIVE_MODEL
 TEAM = f'''"""A team of two: the lead asks, the helper answers."""
 
 import asyncio
+import os
 
 import anthropic
 
@@ -24,12 +25,15 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    if "ANTHROPIC_API_KEY" not in os.environ:
+        raise SystemExit("ANTHROPIC_API_KEY is not set: with it, this asks the API and costs money")
     asyncio.run(main())
 '''
 
 CASE = '''"""A billing team works on one case{about}."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import anthropic
@@ -52,6 +56,8 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    if "ANTHROPIC_API_KEY" not in os.environ:
+        raise SystemExit("ANTHROPIC_API_KEY is not set: with it, this asks the API and costs money")
     asyncio.run(main())
 '''
 
@@ -68,6 +74,7 @@ async def ask(request: ApprovalRequest) -> Approval:
 STEERED = f'''"""A team that you steer at the terminal: it asks you, also at its limit."""
 
 import asyncio
+import os
 
 import anthropic
 
@@ -119,6 +126,8 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    if "ANTHROPIC_API_KEY" not in os.environ:
+        raise SystemExit("ANTHROPIC_API_KEY is not set: with it, this asks the API and costs money")
     asyncio.run(main())
 '''
 

@@ -98,6 +98,15 @@ def not_a_coroutine(hub: Hub, name: str, senders: list[str]) -> dict[str, str]:
     return {message.sender: message.content for message in hub.drain(name)}
 
 
+async def forgets_await(hub: Hub, name: str, senders: list[str]) -> dict[str, str]:
+    got: dict[str, str] = {}
+    while any(sender not in got for sender in senders):
+        if wait_for_mail(hub, name) != "new messages":  # type: ignore[comparison-overlap]
+            break
+        got |= {m.sender: m.content for m in hub.drain(name) if m.sender in senders}
+    return got
+
+
 RIGHT: list[tuple[str, Any]] = [("01.1", broadcast), ("01.1", to_living), ("01.2", collect)]
 
 
@@ -126,6 +135,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("01.1", to_no_one, "lead, helper2 should have got the message"),
     ("01.1", without_fates, "return what hub.post gives back"),
     ("01.1", lambda: None, "TypeError"),
+    ("01.2", forgets_await, "wait_for_mail(…) was called and never awaited: write `await`"),
     ("01.2", one_waking, "before helper2 had written"),
     ("01.2", from_anyone, "helper3 was not asked"),
     ("01.2", polling, "sleep in wait_for_mail"),

@@ -72,6 +72,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("03.1", [TEAM[0], CY, CY, CY], "the names should be"),
     ("03.1", [TEAM[0], ADA, Member("helper2", "You wait."), CY], "still Bo"),
     ("03.1", [*TEAM, Member("helper3", "You are a tester.")], "who it is"),
+    ("03.1", [*TEAM, Member("helper3", "You are Cy.")], "who it is: Cy, a tester"),
     ("03.1", [TEAM, CY], "unpack it with a star"),
     ("03.2", "c", "a set of letters"),
     ("03.2", {"a", "c", "d"}, "a can happen"),

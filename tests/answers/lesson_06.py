@@ -115,13 +115,24 @@ def not_honest(sent: Sent, today: date) -> str:
     return always_undone(sent, today)
 
 
+def no_longer(sent: Sent, today: date) -> str:
+    if not sent.voided and today >= sent.settles:
+        raise Refused("it can no longer be undone")
+    return always_undone(sent, today)
+
+
 def other_error(sent: Sent, today: date) -> str:
     if not sent.voided and today >= sent.settles:
         raise ValueError("it can't be undone")
     return always_undone(sent, today)
 
 
-RIGHT: list[tuple[str, Any]] = [("06.1", policy), ("06.2", day_limit), ("06.3", undo)]
+RIGHT: list[tuple[str, Any]] = [
+    ("06.1", policy),
+    ("06.2", day_limit),
+    ("06.3", undo),
+    ("06.3", no_longer),
+]
 
 WRONG: list[tuple[str, Any, str]] = [
     ("06.1", says_true, "an Approval or None, not True"),

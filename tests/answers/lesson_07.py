@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from helpers.hooks import Go, Hook, Step
 from helpers.hub import Event
 from helpers.run import Run
 from helpers.tools import Arguments, Tool
@@ -87,11 +88,44 @@ def other_name(run: Run) -> Tool:
     return tool_of(run, ["Answer"], name="ask")
 
 
+def forgets_await(run: Run) -> Tool:
+    async def ask(arguments: AskHuman) -> Any:
+        return run.ask(arguments.question, ["Answer"]).reason  # type: ignore[attr-defined]
+
+    return Tool("ask_human", "Ask the person who watches.", AskHuman, ask)
+
+
+def but(free: set[str], run: Run) -> Hook:
+    async def hook(step: Step, go: Go) -> Any:
+        return await (go() if step.agent in free else run.hook(step, go))
+
+    return hook
+
+
+def leaky(run: Run) -> Hook:
+    return but({"helper2"}, run)
+
+
+def held(run: Run) -> Hook:
+    return but(set(), run)
+
+
+def free(run: Run) -> Hook:
+    return but({"lead", "helper1", "helper2"}, run)
+
+
+def dots(run: Run) -> Hook:
+    async def hook(step: Step, go: Go) -> Any:
+        return ...
+
+    return hook
+
+
 RIGHT: list[tuple[str, Any]] = [
     ("07.1", before_refund),
     ("07.2", waited),
     ("07.3", ask_human),
-    ("07.4", {"helper1": "done", "helper2": "killed_by_human"}),
+    ("07.4", leaky),
 ]
 WRONG: list[tuple[str, Any, str]] = [
     ("07.1", lambda event: ..., "dots"),
@@ -106,9 +140,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("07.3", other_name, "name ask_human"),
     ("07.3", yes_or_no, "the choice Answer"),
     ("07.3", gives_the_choice, "read the answer"),
-    ("07.4", ("done", "killed"), "a dict"),
-    ("07.4", {"helper1": ..., "helper2": ...}, "dots"),
-    ("07.4", {"helper1": "killed", "helper2": "killed"}, "sums up"),
-    ("07.4", {"helper1": "done", "helper2": "killed"}, "nobody is told"),
-    ("07.4", {"helper1": "done", "helper2": "done"}, "see what kill returns"),
+    ("07.3", forgets_await, "ask(…) was called and never awaited"),
+    ("07.4", held, "all three are held"),
+    ("07.4", free, "without a gate: lead, helper1, helper2"),
+    ("07.4", dots, "returns what it awaits"),
 ]
