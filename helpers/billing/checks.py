@@ -160,9 +160,7 @@ def named_words(answer: str, email: str) -> dict[str, list[str]]:
         "unknown date": re.findall(ISO, answer) + dates,
         "unknown amount": [read_amount(match) for match in re.finditer(AMOUNT, email, re.I)],
         "unknown delay": [m[1].replace(" to ", "-").replace(" ", "") for m in DAYS.finditer(email)],
-        "placeholder left:": re.findall(
-            r"\{+[^{}]*\}+|\[[^\]\d][^\]]*\]|\(refund id\)", email, re.I
-        ),
+        "placeholder left:": re.findall(BRACKETS, email, re.I),
     }
 
 

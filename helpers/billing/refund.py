@@ -5,12 +5,11 @@ import hashlib
 import inspect
 import sqlite3
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
-from ..hub import Log
+from ..hub import Clock, Log
 from ..tools import Arguments, ProgramError, Tool
 from .gateway import (
     CHARGES,
@@ -146,7 +145,7 @@ class Case:
     holds: dict[str, str] = field(default_factory=dict)  # customer: why nothing may be paid out
     reviews: list[Review] = field(default_factory=list)  # the newest, the last, counts
     denied: dict[str, str] = field(default_factory=dict)  # debt: why a person said no
-    log: Log | None = None  # of the run, for what was asked of a person and decided
+    log: Log = field(default_factory=lambda: Log(Clock()))  # of the run
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def review(self, prompt: str) -> Callable[[ComplianceVerdict | None], None]:
@@ -163,14 +162,6 @@ class Case:
         """Return the ledger's rows about charges of this case: a ledger may serve many."""
         own = {charge.id for charge in self.charges if charge.customer == self.customer}
         return [row for row in self.ledger.rows() if row[0] in own] if self.ledger else []
-
-    def outside(self, what: str) -> AbstractAsyncContextManager[Any]:
-        """Wait in here for a person, as long as it takes: the run's clock knows of it."""
-        return self.log.clock.outside(what) if self.log else nullcontext()
-
-    def note(self, kind: str, **facts: Any) -> None:
-        if self.log:
-            self.log.record(kind, "human", **facts)
 
 
 def find_debt(case: Case) -> Debt:
@@ -228,12 +219,12 @@ async def ask_approval(case: Case, debt: Debt, reason: str) -> None:
         raise Refused(f"not approved: {case.denied[debt.key]}")
     charge = debt.charge
     request = ApprovalRequest(case.customer, charge.id, charge.cents, charge.card, reason)
-    case.note("approval_asked", request=request)
-    async with case.outside("an approval"):
+    case.log.record("approval_asked", "human", request=request)
+    async with case.log.clock.outside("an approval"):  # as long as it takes
         decision = case.approve(request)
         if inspect.isawaitable(decision):
             decision = await decision
-    case.note("approval_given", request=request, decision=decision)
+    case.log.record("approval_given", "human", request=request, decision=decision)
     if decision is None:
         raise Refused("not approved: no decision")
     if not hasattr(decision, "granted"):

@@ -15,7 +15,6 @@ from .notebooks import ROOT
 
 HELPERS = ROOT / "helpers"
 HOME = "# helpers/"
-COMMENT = re.compile(r"# (?!helpers/)")
 WHOLE = "## The whole code"
 ABOUT = """
 The modules that this lesson comes to, as they are but for their imports of each other: one folded
