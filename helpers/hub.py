@@ -62,6 +62,11 @@ class Clock:
         """Wait in here for a person or a server: meanwhile a virtual clock stands still."""
         return nullcontext()
 
+    async def ask(self, whom: str, what: Any, go: Callable[[], Awaitable[Any]]) -> Any:
+        """Return what a person or a server answers, in JSON's types: a recording keeps it."""
+        async with self.outside(whom):
+            return await go()
+
     async def rest(self, calls_over: Callable[[], Awaitable[None]]) -> None:
         """Wait until a team that is held moves no more: here until its model calls are over."""
         await calls_over()

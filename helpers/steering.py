@@ -11,7 +11,7 @@ from weakref import WeakSet
 from .budget import Budget, worst_case
 from .hooks import EndAgent, Go, Hook, Step
 from .hub import Hub, Mailbox, Message
-from .tools import ToolCall, tool_result
+from .tools import ProgramError, ToolCall, tool_result
 
 OPEN: "WeakSet[Gate]" = WeakSet()  # all of this process, for its one stop button
 FINISH = "Finish now ({why}). Sum up what you have, in words: no tool runs any more."
@@ -87,6 +87,10 @@ class Question:
     choices: tuple[str, ...]
     reply: asyncio.Future[Answer]
 
+    async def wait(self) -> tuple[str, str]:
+        answer = await self.reply
+        return answer.choice, answer.reason
+
     def answer(self, choice: str, reason: str = "") -> None:
         """Decide. ValueError: that is none of the choices, or nobody asks this any more."""
         if choice not in self.choices:
@@ -155,8 +159,12 @@ class Desk:
         question = Question(str(what), tuple(choices), reply)
         self.asked.append(question)
         self.hub.log.record("question", "human", text=question.text, choices=question.choices)
-        async with self.hub.clock.outside("the answer of a person"):
-            answer = await reply
+        said = await self.hub.clock.ask("a person", question.text, question.wait)
+        answer = Answer(*said)
+        if reply.done() and reply.result() != answer:
+            raise ProgramError(f"you said {reply.result()}, and the recording has {answer}")
+        if not reply.done():
+            reply.set_result(answer)
         self.hub.log.record("answer", "human", choice=answer.choice, text=answer.reason)
         return answer
 

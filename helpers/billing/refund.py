@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 
 from ..hub import Clock, Log
@@ -209,6 +210,18 @@ def check_verdict(case: Case, charge: Charge) -> Review:
     return case.reviews[-1]
 
 
+async def decide(approve: Approve, request: ApprovalRequest) -> tuple[bool, str] | None:
+    """Return what an approve function decides, however long it takes. ProgramError: it is odd."""
+    decision = approve(request)
+    if inspect.isawaitable(decision):
+        decision = await decision
+    if decision is None:
+        return None
+    if not hasattr(decision, "granted"):
+        raise ProgramError(f"approve gave {decision!r}; it gives an Approval, or None")
+    return decision.granted, decision.reason
+
+
 async def ask_approval(case: Case, debt: Debt, reason: str) -> None:
     """Ask the person at the gate. Refused: nobody is there, no decision, or denied, for good."""
     if case.approve is None:
@@ -220,15 +233,12 @@ async def ask_approval(case: Case, debt: Debt, reason: str) -> None:
     charge = debt.charge
     request = ApprovalRequest(case.customer, charge.id, charge.cents, charge.card, reason)
     case.log.record("approval_asked", "human", request=request)
-    async with case.log.clock.outside("an approval"):  # as long as it takes
-        decision = case.approve(request)
-        if inspect.isawaitable(decision):
-            decision = await decision
+    go = partial(decide, case.approve, request)
+    said = await case.log.clock.ask("an approval", str(request), go)
+    decision = Approval(*said) if said else None
     case.log.record("approval_given", "human", request=request, decision=decision)
     if decision is None:
         raise Refused("not approved: no decision")
-    if not hasattr(decision, "granted"):
-        raise ProgramError(f"approve gave {decision!r}; it gives an Approval, or None")
     if decision.granted is not True:
         case.denied[debt.key] = decision.reason
         raise Refused(f"not approved: {decision.reason}")

@@ -1,9 +1,10 @@
 """Plumbing: where replies come from without a model. A recording, a script, or the live API."""
 
-from .client import Session, SettingError, connect
+from .client import Session, SettingError, connect, recorded
+from .journal import fork
 from .reactive import reactive
-from .recording import RecordingError
-from .replay import ReplayError
+from .recorder import durable
+from .recording import RecordingError, ReplayError
 from .scripted import Canned, Failure, scripted
 
 __all__ = [
@@ -14,6 +15,9 @@ __all__ = [
     "Session",
     "SettingError",
     "connect",
+    "durable",
+    "fork",
     "reactive",
+    "recorded",
     "scripted",
 ]

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from datetime import date
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -17,13 +18,17 @@ from dotenv import dotenv_values
 
 from ..hub import Clock
 from ..team import heartbeat
-from .recording import FOLDER, MODEL_INFO, RecordingError, load_with_branches
-from .replay import Replay, ReplayError
+from ..tools import ProgramError
+from .journal import Journal
+from .recorder import Recorder
+from .recording import FOLDER, MODEL_INFO, RecordingError, ReplayError, load_with_branches
+from .replay import Replay
 from .scrubbing import Scrub, scrubber
 from .stepping import VirtualClock, marked, run_clock
+from .streaming import events
 
 ENV_FILE = Path(__file__).resolve().parents[2] / ".env"
-MODES = ("recorded", "lenient", "live")  # and "fill", which is for the tool alone
+MODES = ("recorded", "lenient", "live", "record")  # and "fill", which is for the tool alone
 LIVE_MODEL = "claude-sonnet-5-5"
 Reply = dict[str, Any] | httpx2.Response
 Driver = Callable[[], Awaitable[None]]
@@ -34,7 +39,10 @@ class SettingError(ValueError):
     """A setting is missing or can't be used; the message says what to write where."""
 
 
+ORIGINS = {"authored": "written by hand, no model", "scripted": "by a script, no model"}
 OURS = (SettingError, RecordingError, anthropic.AnthropicError)
+REFUSED = (anthropic.AuthenticationError, anthropic.NotFoundError)  # a key or a model
+TO_MEND = (RecordingError, ReplayError, ProgramError, *REFUSED)
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,12 @@ def connect(name: str, folder: Path = FOLDER) -> Opening:
     Leaving it checks that the recording was played to its end. SettingError: unknown mode, or no
     key in live mode. RecordingError: it can't be read. ReplayError: the run and it disagree.
     """
-    mode = setting("COOKBOOK_CLIENT", "recorded")
+    mode, folder = (
+        setting("COOKBOOK_CLIENT", "recorded"),
+        Path(setting("COOKBOOK_RECORDINGS") or folder),
+    )
+    if mode == "record":
+        return recorded(name, _live(), folder)
     return _live() if mode == "live" else _replayed(name, folder, mode)
 
 
@@ -180,7 +193,7 @@ async def _live() -> AsyncIterator[Session]:
 class Transport(httpx2.AsyncBaseTransport):
     """Stands where the network would be, below a real AsyncAnthropic, and asks for each reply."""
 
-    def __init__(self, respond: Callable[[str], Awaitable[Reply]]) -> None:
+    def __init__(self, respond: Callable[[str, httpx2.Request], Awaitable[Reply]]) -> None:
         self._respond = respond
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -188,12 +201,15 @@ class Transport(httpx2.AsyncBaseTransport):
             return httpx2.Response(200, json=MODEL_INFO)
         text = (await request.aread()).decode()
         streamed = '"stream":true' in text and json.loads(text).get("stream")
-        if request.url.path != "/v1/messages" or streamed:
-            what = "stream" if streamed else request.url.path
-            raise ReplayError(f"only messages.create is answered here, no {what}")
-        reply = await self._respond(text)
+        if request.url.path != "/v1/messages":
+            raise ReplayError(f"only messages.create is answered here, no {request.url.path}")
+        reply = await self._respond(text, request)
         if isinstance(reply, httpx2.Response):
             return reply
+        if streamed:
+            return httpx2.Response(
+                200, content=events(reply), headers={"content-type": "text/event-stream"}
+            )
         content = json.dumps(reply)  # plain ASCII, whatever a script holds
         return httpx2.Response(200, content=content, headers={"content-type": "application/json"})
 
@@ -223,8 +239,42 @@ async def _replayed(name: str, folder: Path, mode: str) -> AsyncIterator[Session
     recording = load_with_branches(folder / f"{name}.yaml")
     replay = Replay(recording, mode, _pace(), _secrets_out())
     client = await client_over(Transport(replay.ask), "recorded")
-    origin = "written by hand, no model" if recording.source == "authored" else recording.about
+    origin = ORIGINS.get(recording.source, recording.about)
     print(f"{mode}: {recording.path.name}, replies {recording.source} ({origin})")
     async with client, running(replay.clock, replay.drive):
         yield Session(client, replay.clock, recording.model, mode, recording.source)
     replay.finish()
+
+
+@opening
+async def recorded(
+    name: str, inner: AbstractAsyncContextManager[Session], folder: Path = FOLDER
+) -> AsyncIterator[Session]:
+    """Open a session over a live or a scripted one, and write down what happens, as NAME.yaml.
+
+    A run that was cut off left NAME.part: it is played, and goes on from there. One that ended with
+    an error is kept as NAME-ended-badly.yaml. RecordingError: NAME.yaml was written by hand.
+    """
+    async with inner as session:
+        source = "scripted" if session.mode == "scripted" else "recorded"
+        today = f"{session.model}, {date.today()}, anthropic {anthropic.__version__}"
+        journal = Journal(folder, name, source, today, session.model)
+        virtual = isinstance(session.clock, VirtualClock)
+        recorder = Recorder(journal, session.client, virtual, _secrets_out())
+        client = await client_over(Transport(recorder.ask), "recorded")
+        done = len(journal.recording.steps)
+        print(f"record: {f'going on after step {done} of' if done else 'to'} {journal.part.name}")
+        try:
+            async with client, running(recorder.clock, recorder.drive):
+                yield Session(client, recorder.clock, session.model, "record", source)
+            recorder.finish()
+        except TO_MEND:
+            raise  # NAME.part stays: the run is put right, and goes on
+        except Exception:
+            journal.close(recorder.played, recorder.models, badly=True)
+            raise
+        else:
+            path = journal.close(recorder.played, recorder.models, badly=False)
+            print(f"record: {len(recorder.played)} steps are in {path.name}")
+        finally:
+            await recorder.stop()

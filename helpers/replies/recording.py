@@ -1,9 +1,10 @@
 """The file format of recordings: requests and replies of a run as YAML that a person can write.
 
-One step per item: an exchange (who asked, what was sent, what came back) or `clock: seconds`, at
-which the virtual clock fires one timer. Requests hold only what is new since the conversation's
-previous exchange. Only replies need to be written by hand: `python -m helpers.lessons fill`
-plays them through the notebooks and writes the rest.
+One step per item: an exchange (who asked, what was sent, what came back), `clock: seconds`, at
+which the virtual clock fires one timer, or `outside: whom`, an answer that came through the clock's
+door. Requests hold only what is new since the conversation's previous exchange. Only replies need
+to be written by hand: `python -m helpers.lessons fill` plays them through the notebooks and writes
+the rest. `COOKBOOK_CLIENT=record` writes all of it.
 """
 
 import gc
@@ -12,16 +13,17 @@ import os
 import re
 import tempfile
 from collections import Counter
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
+from anthropic import AnthropicError
 from pydantic import BeforeValidator, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
 from ..trace import one_line
+from .plain_yaml import Loader, dump, line_of, value_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks" / "recordings"
 FILL = ".venv/bin/python -m helpers.lessons fill"
@@ -39,9 +41,17 @@ class RecordingError(ValueError):
     """A recording is missing, cut off or not readable; the message names file and line."""
 
 
+class ReplayError(AnthropicError):
+    """The run and its recording disagree. Not an APIError: the SDK neither retries nor wraps it."""
+
+
 @dataclass
 class Exchange:
-    """One model call: what was sent, in the words of `describe`, and the reply; None: cancelled."""
+    """One model call: what was sent, in the words of `describe`, and the reply, or how it failed.
+
+    `failed` is {"status", "body"}, of status 0 without a connection. Neither of both: cancelled.
+    `at` is when the reply was handed over, in seconds on the run's clock, in a recorded run.
+    """
 
     __pydantic_config__ = STRICT
     agent: str
@@ -50,10 +60,16 @@ class Exchange:
     stop_reason: str | None = None
     usage: dict[str, Annotated[int, Field(ge=0, strict=True)]] | None = None
     sent: dict[str, Any] | None = None
+    at: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    failed: dict[str, Any] | None = None
 
     @property
     def key(self) -> Key:
         return self.agent, self.turn
+
+    @property
+    def over(self) -> bool:
+        return self.reply is not None or self.failed is not None
 
 
 @dataclass
@@ -64,23 +80,47 @@ class ClockStep:
     seconds: Annotated[float, Field(alias="clock", ge=0, allow_inf_nan=False, strict=True)]
 
 
+@dataclass
+class Answered:
+    """Somebody outside of the run was asked, and what came: JSON. `ended`: why nothing came.
+
+    A door in which another one was opened ends as "inner": that one has the answer.
+    """
+
+    __pydantic_config__ = STRICT
+    outside: str
+    asked: Any
+    answer: Any = None
+    ended: Literal["cancelled", "inner"] | None = None
+
+
 def _answered(item: Any) -> Any:
     """Return an exchange of a file with its reply as blocks. ValueError: none, or of no form."""
     reply = item.get("reply") if isinstance(item, dict) else []
-    if reply is None and item.pop("cancelled", None) is not True:
-        raise ValueError("a step needs `reply`, or `cancelled: true`")
+    if reply is None and "failed" not in item and item.pop("cancelled", None) is not True:
+        raise ValueError("a step needs `reply`, or `cancelled: true`, or `failed`")
     if isinstance(reply, str):
         return item | {"reply": [{"text": reply}]}
     for block in reply if isinstance(reply, list) else []:
+        if isinstance(block, dict) and len(block) > 1 and isinstance(block.get("type"), str):
+            continue  # as the API gave it
         pairs = block.items() if isinstance(block, dict) else ()
         if [isinstance(value, str if key == "text" else dict) for key, value in pairs] != [True]:
             raise ValueError("`reply` is a text, or a list of `text: …` and `tool: {…}`")
     return item
 
 
+def _kind(item: Any) -> str:
+    """Return the key that only this kind of step has; an exchange has none."""
+    keys = item if isinstance(item, dict) else ()
+    return next((key for key in ("clock", "outside") if key in keys), "")
+
+
 Step = Annotated[
-    Annotated[Exchange, BeforeValidator(_answered), Tag("")] | Annotated[ClockStep, Tag("clock")],
-    Discriminator(lambda item: "clock" if isinstance(item, dict) and "clock" in item else ""),
+    Annotated[Exchange, BeforeValidator(_answered), Tag("")]
+    | Annotated[ClockStep, Tag("clock")]
+    | Annotated[Answered, Tag("outside")],
+    Discriminator(_kind),
 ]
 
 
@@ -104,61 +144,11 @@ class Recording:
     def place(self, step: Step, *path: str | int) -> str:
         """Return file and line of a step, or of a field in it; line 0 if the file has it not."""
         numbers = [number for number, one in enumerate(self.steps) if one is step]
-        line = _line(self.text, "steps", *numbers, *path) if numbers else 0
+        line = line_of(self.text, "steps", *numbers, *path) if numbers else 0
         return f"{self.path.name}:{line}"
 
 
 _RECORDING = TypeAdapter(Recording)
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Plain YAML of JSON's types: `no`, `on` and dates stay text."""
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes text of several lines as a block, and everything in full."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-    def text(self, text: str) -> yaml.ScalarNode:
-        odd = set(text) & set("\x85\u2028\u2029")  # YAML counts them as line ends
-        style = '"' if odd else "|" if "\n" in text else None
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Loader.yaml_implicit_resolvers = {}
-_Dumper.yaml_implicit_resolvers = {}
-_Dumper.add_representer(str, _Dumper.text)
-for tag, pattern, first in (
-    ("bool", r"true|false", "tf"),
-    ("null", r"null|~|", ["n", "~", ""]),
-    ("int", r"-?(?:0|[1-9][0-9]*)", "-0123456789"),
-    ("float", r"-?(?:0|[1-9][0-9]*)\.[0-9]+(?:[eE][-+]?[0-9]+)?", "-0123456789"),
-):
-    regexp = re.compile(f"^(?:{pattern})$")
-    for kind in (_Loader, _Dumper):
-        kind.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", regexp, list(first))
-
-
-def _value(node: Any) -> Any:
-    """Return the JSON value that a node stands for. MarkedYAMLError: it stands for none."""
-    kind, value = (node.id, node.tag.rpartition(":")[2]), node.value
-    problem = f"this is no {kind[1]}"
-    if kind == ("scalar", "str"):
-        return value
-    if kind == ("sequence", "seq"):
-        return [_value(item) for item in value]
-    if kind == ("mapping", "map"):
-        names = [name.value for name, _ in value]
-        odd = [n for i, (n, _) in enumerate(value) if n.id != "scalar" or n.value in names[:i]]
-        if not odd:
-            return {name.value: _value(part) for name, part in value}
-        node, problem = odd[0], "this key stands here twice, or is no text"
-    elif kind[0] == "scalar" and kind[1] in ("null", "bool", "int", "float"):
-        with suppress(ValueError):
-            return None if kind[1] == "null" else json.loads(value)
-    raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
 def _read(path: Path, text: str) -> Recording:
@@ -166,8 +156,8 @@ def _read(path: Path, text: str) -> Recording:
     collecting = gc.isenabled()
     gc.disable()  # it would walk all that this process holds, for nodes that are soon gone
     try:
-        root = yaml.compose(text, Loader=_Loader)
-        data = _value(root) if root else {}
+        root = yaml.compose(text, Loader=Loader)
+        data = value_of(root) if root else {}
     finally:
         if collecting:
             gc.enable()
@@ -181,35 +171,29 @@ def _read(path: Path, text: str) -> Recording:
     return recording
 
 
-def _line(text: str, *path: str | int) -> int:
-    """Return the line, from 1, of the value at this path, or of what is nearest above it."""
-    node, line = yaml.compose(text, Loader=_Loader), 1
-    for key in path:
-        parts: dict[Any, Any] = {}
-        if isinstance(node, yaml.MappingNode):
-            parts = {name.value: (name, part) for name, part in node.value}
-        elif isinstance(node, yaml.SequenceNode):
-            parts = {number: (part, part) for number, part in enumerate(node.value)}
-        if key in parts:
-            line, node = parts[key][0].start_mark.line + 1, parts[key][1]
-    return line
-
-
 def load(path: Path) -> Recording:
     """Read a recording. RecordingError: missing, cut off, or not of this form."""
     if not path.is_file():
         names = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
         raise RecordingError(f"there is no recording {path.name}; the recordings are: {names}")
-    text, problem, line = "", "cut off: the last line should be `...`", 1
     try:
         text = path.read_text(encoding="utf-8")
-        if text.splitlines()[-1:] == ["..."]:
-            return _read(path, text)
+    except UnicodeDecodeError as error:
+        raise RecordingError(f"{path.name}:1: {one_line(error, 200)}") from None
+    if text.splitlines()[-1:] != ["..."]:
+        raise RecordingError(f"{path.name}:1: cut off: the last line should be `...`")
+    return parsed(path, text)
+
+
+def parsed(path: Path, text: str) -> Recording:
+    """Return the recording that a text holds. RecordingError: it is not of this form."""
+    try:
+        return _read(path, text)
     except ValidationError as error:
         found = error.errors(include_url=False)[0]
         problem = f"{'.'.join(filter(None, map(str, found['loc'])))}: {found['msg']}"
-        line = _line(text, *found["loc"])
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        line = line_of(text, *found["loc"])
+    except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         problem, line = getattr(error, "problem", str(error)), mark.line + 1 if mark else 1
     raise RecordingError(f"{path.name}:{line}: {one_line(problem, 200)}")
@@ -225,10 +209,8 @@ def load_with_branches(path: Path) -> Recording:
 def save(recording: Recording) -> None:
     """Write a recording so that a reader sees the old file or the new one, never a half."""
     data = {name: getattr(recording, name) for name in ("source", "about", "model")}
-    data["steps"] = [_plain(step) for step in recording.steps]
-    text = yaml.dump(
-        data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100, explicit_end=True
-    )
+    data["steps"] = [plain(step) for step in recording.steps]
+    text = dump(data) + "...\n"
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", newline="\n", dir=recording.path.parent, delete=False
     ) as file:
@@ -237,15 +219,18 @@ def save(recording: Recording) -> None:
     os.replace(file.name, recording.path)
 
 
-def _plain(step: Step) -> dict[str, Any]:
+def plain(step: Step) -> dict[str, Any]:
+    """Return a step in the words of a file."""
     if isinstance(step, ClockStep):
         return {"clock": step.seconds}
+    if isinstance(step, Answered):
+        return {key: value for key, value in asdict(step).items() if key != "ended" or value}
     reply: Any = step.reply
     if reply and len(reply) == 1 and "text" in reply[0]:
         reply = reply[0]["text"]
     item = {"agent": step.agent, "turn": step.turn, "sent": step.sent, "reply": reply}
     item |= {"stop_reason": step.stop_reason, "usage": step.usage}
-    item["cancelled"] = True if reply is None else None
+    item |= {"at": step.at, "failed": step.failed, "cancelled": None if step.over else True}
     return {key: value for key, value in item.items() if value is not None}
 
 
@@ -268,11 +253,14 @@ def answer(exchange: Exchange, body: dict[str, Any], known: int = 0) -> dict[str
     """
     content: list[dict[str, Any]] = []
     for number, block in enumerate(exchange.reply or [], 1):
+        if len(block) > 1:
+            content.append(block)  # as the API gave it
+            continue
         ((name, value),) = block.items()
         if name == "text":
             content.append({"type": "text", "text": value})
-        else:
-            call_id = f"toolu_{exchange.agent}_{exchange.turn}_{number}"
+        else:  # the API takes letters, digits, `_` and `-` in an id
+            call_id = f"toolu_{exchange.agent.replace('.', '-')}_{exchange.turn}_{number}"
             content.append({"type": "tool_use", "id": call_id, "name": name, "input": value})
     calls = any(block["type"] == "tool_use" for block in content)
     usage = exchange.usage or {

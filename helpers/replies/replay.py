@@ -5,41 +5,31 @@ loop run until it is idle. So agents that run side by side interleave the same w
 """
 
 import asyncio
-from dataclasses import dataclass, field
 from itertools import dropwhile
 from typing import Any
 
-import anthropic
+import httpx2
 
 from ..tools import ProgramError
-from .comparing import describe, differences, parse, report
-from .recording import FILL, ClockStep, Exchange, Key, Recording, Step, answer, save, size, speaker
+from .comparing import describe, differences, report
+from .doors import Doors, Go
+from .recording import (
+    FILL,
+    Answered,
+    ClockStep,
+    Exchange,
+    Key,
+    Recording,
+    ReplayError,
+    Step,
+    answer,
+    save,
+    size,
+    speaker,
+)
 from .scrubbing import Scrub
 from .stepping import GRACE, REMEDY, VirtualClock, still
-
-Words = dict[str, Any]
-
-
-class ReplayError(anthropic.AnthropicError):
-    """The run and its recording disagree. Not an APIError: the SDK neither retries nor wraps it."""
-
-
-@dataclass(eq=False)
-class Conversation:
-    """What the replay knows of one agent, and its request while that waits for the reply."""
-
-    agent: str
-    speaker: str | None
-    turn: int = 0
-    known: str = ""  # its messages up to the last reply, as text
-    said: list[Any] = field(default_factory=list)  # the turn of that reply
-    characters: int = 0  # of both, for the estimate of usage
-    words: Words = field(default_factory=dict)  # of its last request, the messages left out
-    asking: bool = False
-    body: dict[str, Any] = field(init=False)  # of a request, with the messages that are new
-    text: str = field(init=False)  # all its messages
-    exchange: Exchange = field(init=False)
-    reply: asyncio.Future[Any] = field(init=False)
+from .talks import Conversation, Words, whose
 
 
 class Replay:
@@ -53,20 +43,22 @@ class Replay:
 
     def __init__(self, recording: Recording, mode: str, pace: float, scrub: Scrub) -> None:
         self.recording, self.mode, self.pace, self.scrub = recording, mode, pace, scrub
-        self.strict, self.clock = mode == "recorded", VirtualClock()
+        self.strict, self.clock = mode in ("recorded", "record"), VirtualClock()
+        self.clock.answers = self.hear
         self.branches = recording.branches if self.strict else []
-        kept = [s for s in recording.steps if isinstance(s, ClockStep) or s.reply is not None]
+        kept = [s for s in recording.steps if not isinstance(s, Exchange) or s.over]
         self._todo = recording.steps[:] if self.strict else kept
         self._talks: list[Conversation] = []
         self._waiting: dict[Key, Conversation] = {}
-        self._played: list[Step] = []
+        self.doors = Doors(self.clock, recording)
+        self.played: list[Step] = []
 
-    async def ask(self, text: str) -> Any:
+    async def ask(self, text: str, request: httpx2.Request) -> Any:
         """Return the recorded reply to a request once its step has come. ReplayError: none fits."""
         if self.clock.failure:
             raise self.clock.failure
         try:
-            talk = self._arrive(text)
+            talk = self._arrive(text, request)
         except ReplayError as error:
             self.clock.close(error)
             raise
@@ -74,6 +66,25 @@ class Replay:
             return await self.clock.hold(talk.reply)
         except asyncio.CancelledError:
             self._cancel(talk)
+            raise
+
+    async def hear(self, whom: str, what: Any, go: Go) -> Any:
+        """Return what somebody outside has answered; ask anew beside hand-written replies.
+
+        ReplayError: the recording has no such answer, or one to another question.
+        """
+        if not self.strict or self.recording.source == "authored":
+            async with self.clock.outside(whom):
+                return await go()
+        try:
+            step = self.doors.expected(self._todo, whom, self.scrub(what))
+        except ReplayError as error:
+            self.clock.close(error)
+            raise
+        try:
+            return await self.doors.hold(step, go)
+        except asyncio.CancelledError:
+            self._todo = [other for other in self._todo if other is not step]
             raise
 
     async def drive(self) -> None:
@@ -93,12 +104,16 @@ class Replay:
                 if step := self._next():
                     self._play(step)
                     continue
-                async with asyncio.timeout(None if clock.waits_for else GRACE):
-                    await clock.changed.wait()
+                await self._change()
             except TimeoutError:
                 raise ReplayError(self._stuck()) from None
             except ProgramError as error:
                 raise ReplayError(f"the replay is stuck: {error}") from None
+
+    async def _change(self) -> None:
+        """Wait until something has changed. TimeoutError: nothing does, and nobody is outside."""
+        async with asyncio.timeout(None if self.clock.waits_for else GRACE):
+            await self.clock.changed.wait()
 
     def finish(self) -> None:
         """Check that nothing is left over; save what was filled in. ReplayError: something is."""
@@ -109,7 +124,7 @@ class Replay:
         if left and self.mode != "lenient":
             raise ReplayError(f"the run has ended; the recording goes on: {self._place(left[0])}")
         if self.mode == "fill":
-            self.recording.steps = self._played
+            self.recording.steps = self.played
             save(self.recording)
 
     def _next(self) -> Step | None:
@@ -122,7 +137,9 @@ class Replay:
         head = self._todo[0] if self._todo else None
         if isinstance(head, ClockStep):
             return head if due is not None else None
-        waiting = [t.exchange for t in self._waiting.values() if t.exchange.reply is not None]
+        if isinstance(head, Answered):
+            return head if self.doors.ready(head) else None
+        waiting = [talk.exchange for talk in self._waiting.values() if talk.exchange.over]
         if head in waiting:
             return head
         if waiting and self.mode == "lenient":
@@ -133,16 +150,28 @@ class Replay:
         """Hand over one reply, or fire one timer."""
         self._todo = [other for other in self._todo if other is not step]
         if isinstance(step, Exchange):
-            self._played.append(step)
+            self.played.append(step)
+            self.clock.advance(step.at or 0.0)
             self._answer(self._waiting.pop(step.key))
+            return
+        if isinstance(step, Answered):
+            self.played.append(step)
+            self.doors.give(step)
             return
         due = self.clock.next()
         if self.strict and step.seconds != due:
             raise ReplayError(f"{self._place(step)}: the run has its next timer at {due}")
-        self._played.append(ClockStep(due or 0.0))
+        self.played.append(ClockStep(due or 0.0))
         self.clock.fire()
 
     def _answer(self, talk: Conversation) -> None:
+        if failed := talk.exchange.failed:  # its messages stay new: the same may be asked again
+            talk.asking = False
+            if failed["status"]:
+                talk.reply.set_result(httpx2.Response(failed["status"], json=failed["body"]))
+            else:
+                talk.reply.set_exception(httpx2.ConnectError(str(failed["body"])))
+            return
         reply = answer(talk.exchange, talk.body, talk.characters)
         talk.known, talk.asking = talk.text, False
         turn = {"role": "assistant", "content": reply["content"]}
@@ -153,15 +182,16 @@ class Replay:
     def _cancel(self, talk: Conversation) -> None:
         exchange, talk.asking = talk.exchange, False
         self._waiting.pop(exchange.key, None)
-        if exchange.reply is None:
+        if not exchange.over:
             self._todo = [step for step in self._todo if step is not exchange]
         if self.mode == "fill":
-            self._played.append(Exchange(*exchange.key, sent=exchange.sent))
+            self.played.append(Exchange(*exchange.key, sent=exchange.sent))
         self.clock.stir()
 
-    def _arrive(self, text: str) -> Conversation:
+    def _arrive(self, text: str, request: httpx2.Request) -> Conversation:
         """Find out who asks and which exchange answers. ReplayError: none fits."""
-        talk, body, known = self._whose(text)
+        talk, body, known = whose(self._talks, text)
+        talk = talk or self._open(body)
         talk.body = self.scrub(body | {"messages": body["messages"][len(talk.said) :]})
         words = describe(talk.body, talk.said)
         if words["model"] == self.recording.model:
@@ -174,25 +204,18 @@ class Replay:
         self.clock.stir()
         return talk
 
-    def _whose(self, text: str) -> tuple[Conversation, dict[str, Any], str]:
-        """Return whose request this is, what is new in it, and all its messages as text."""
-        for talk in self._talks:
-            body, known = ({}, "") if talk.asking else parse(text, talk.known)
-            same = known and speaker(body) == talk.speaker
-            if same and body["messages"][: len(talk.said)] == talk.said:
-                return talk, body, known
-        body, known = parse(text)
-        return self._open(body), body, known
-
     def _open(self, body: dict[str, Any]) -> Conversation:
         """Begin a conversation, under the name that the recording has for it."""
         begun, name = {talk.agent for talk in self._talks}, speaker(body)
         left = [
             agent for agent, turn in self.recording.exchanges if turn == 1 and agent not in begun
         ]
-        named = [agent for agent in left if agent.partition(".")[0] == name]
+        named = sorted((a for a in left if a.partition(".")[0] == name), key=lambda a: (len(a), a))
         if self.mode == "fill" and name:
             named.append(name)  # an agent whose only call is cancelled has no reply in the file
+        if self.mode == "record" and name:
+            number = 1 + sum(talk.speaker == name for talk in self._talks)
+            named.append(name if number == 1 else f"{name}.{number}")
         others = left if self.mode == "lenient" else []
         if agents := [*named, *others]:
             self._talks.append(Conversation(agents[0], name))
@@ -207,7 +230,7 @@ class Replay:
     def _expected(self, key: Key, before: Words, words: Words) -> Exchange:
         """Return the exchange that a request belongs to, if need be of a branch."""
         exchange = self.recording.exchanges.get(key)
-        if self.mode == "fill":
+        if self.mode == "fill" or (self.mode == "record" and exchange is None):
             exchange = exchange or Exchange(*key)
             new = {k: v for k, v in words.items() if k == "messages" or before.get(k) != v}
             exchange.sent = new | {k: None for k in before if k not in words}
@@ -261,6 +284,8 @@ class Replay:
         )
 
     def _place(self, step: Step) -> str:
+        if isinstance(step, Answered):
+            return f"{self.recording.place(step)} (an answer of {step.outside})"
         if isinstance(step, ClockStep):
             return f"{self.recording.place(step)} (clock {step.seconds})"
         return f"{self.recording.place(step)} ({step.agent}, turn {step.turn})"

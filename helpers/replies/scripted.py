@@ -45,7 +45,9 @@ Script = Callable[[str, int, dict[str, Any]], Answer | Awaitable[Answer]]
 FORMS = "a text, blocks such as {'text': …} or {'tool': {…}}, a Canned reply, or a Failure"
 
 
-async def _respond(script: Script, clock: VirtualClock, pace: float, text: str) -> Reply:
+async def _respond(
+    script: Script, clock: VirtualClock, pace: float, text: str, request: httpx2.Request
+) -> Reply:
     """Return what the script says to a request. ProgramError: the script itself is wrong."""
     body = json.loads(text)
     agent = speaker(body) or "agent"

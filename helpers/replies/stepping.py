@@ -27,6 +27,7 @@ REMEDY = (
     "A task that only looks on is created with `context=contextvars.Context()`."
 )
 MARKS: ContextVar[tuple[object, ...]] = ContextVar("MARKS", default=())
+Answers = Callable[[str, Any, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 DRIVER = object()  # the mark of tasks that take the steps
 
 
@@ -52,6 +53,7 @@ class VirtualClock(Clock):
         self._held: dict[asyncio.Future[Any], tuple[object, ...]] = {}
         self._doors: dict[object, str] = {}
         self.failure: Exception | None = None  # the outcome of the session, if there is one
+        self.answers: Answers | None = None  # who has the answers from outside, or writes them down
         self.changed = asyncio.Event()
         self.changes = 0
 
@@ -91,6 +93,9 @@ class VirtualClock(Clock):
             del self._doors[door]
             self.stir()
 
+    async def ask(self, whom: str, what: Any, go: Callable[[], Awaitable[Any]]) -> Any:
+        return await (self.answers or super().ask)(whom, what, go)
+
     async def rest(self, calls_over: Callable[[], Awaitable[None]]) -> None:
         """Wait until nothing moves; calls in flight get no reply as long as somebody is outside."""
         await asyncio.create_task(still(self), context=Context())
@@ -118,6 +123,10 @@ class VirtualClock(Clock):
     def next(self) -> float | None:
         """Return when the next timer is due, or None."""
         return self._timers[0][0] if self._timers else None
+
+    def advance(self, seconds: float) -> None:
+        """Move on to this many seconds, at which no timer is overdue."""
+        self._now = max(self._now, seconds)
 
     def fire(self) -> None:
         """Advance to the next timer and fire it."""
