@@ -219,6 +219,9 @@ class Recorder(Replay):
         self.played.append(step)
         self._journal.add(step)
 
+    def _owes(self) -> bool:
+        return bool(self._arrived) or super()._owes()
+
     async def _change(self) -> None:
         due = self.clock.next()
         if self._todo or not (self._fetching or due is not None):

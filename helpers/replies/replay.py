@@ -92,8 +92,7 @@ class Replay:
         clock = self.clock
         while True:
             clock.changed.clear()
-            owed = self._waiting or (self._talks and self._todo) or clock.next() is not None
-            if not owed and not clock.failure:
+            if not (self._owes() or clock.failure):
                 await clock.changed.wait()
                 continue
             try:
@@ -109,6 +108,10 @@ class Replay:
                 raise ReplayError(self._stuck()) from None
             except ProgramError as error:
                 raise ReplayError(f"the replay is stuck: {error}") from None
+
+    def _owes(self) -> bool:
+        """Return whether a step is to come."""
+        return bool(self._waiting or (self._talks and self._todo)) or self.clock.next() is not None
 
     async def _change(self) -> None:
         """Wait until something has changed. TimeoutError: nothing does, and nobody is outside."""
