@@ -40,6 +40,7 @@ class Loopback(ThreadingHTTPServer):
         self.random, self.lock = random.Random(seed), threading.Lock()
         self.faults, self.latency = faults, latency
         self.secret = ""  # something that replies give away
+        self.refuses = 0  # a status for each answer
         self.counts: Counter[str] = Counter()
 
     @property
@@ -154,6 +155,8 @@ class _Handler(BaseHTTPRequestHandler):
             pause = min(api.random.expovariate(1 / api.latency), 20 * api.latency)
             fate, kind = api.random.random(), api.random.randrange(3)
         time.sleep(pause)
+        if api.refuses:
+            return self.send(api.refuses, error("authentication_error"))
         if not all(map(IDS.fullmatch, ids)):
             return self.send(400, error("invalid_request_error"))
         if fate < api.faults and kind == 0:

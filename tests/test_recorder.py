@@ -1,25 +1,34 @@
 """A run is recorded as it happens, and a replay is the same run."""
 
 import asyncio
+import multiprocessing
 import os
 import random
+from base64 import b64encode
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from helpers.agent import run_agent
 from helpers.billing import Approval, Case, Ledger, Mandate, case_task, file_tools, run_case
 from helpers.hub import Hub
 from helpers.lessons import KNOWLEDGE
-from helpers.replies import connect
+from helpers.replies import ReplayError, connect, durable, fork, scripted
+from helpers.replies import recorded as open_recorded
 from helpers.replies.client import Session
+from helpers.replies.journal import DONE, Journal
+from helpers.replies.plain_yaml import dump
+from helpers.replies.recording import Answered, Exchange, load, plain
 from helpers.spawn import run_lead, sleep_tool
 from helpers.team import Member, run_team
-from helpers.tools import messaging_tools
+from helpers.tools import NoArguments, ProgramError, Tool, messaging_tools
 
 from .loopback import serving
-from .support import run
+from .support import contents, in_order, run
 
 Log = list[tuple[Any, ...]]
 Run = Callable[[Session, Hub], Coroutine[Any, Any, object]]
@@ -50,9 +59,10 @@ async def case(session: Session, hub: Hub) -> object:
 
 
 RUNS: list[Run] = [team, lead, case]
+FAULTS = (0, 0.2, 0.45)  # the share of answers that fail
 
 
-def plain(hub: Hub) -> Log:
+def log_of(hub: Hub) -> Log:
     return [(e.step, e.time, e.kind, e.agent, repr(e.data)) for e in hub.log.events]
 
 
@@ -75,7 +85,7 @@ async def play(name: str, work: Run, jitter: bool = False) -> tuple[Log, str]:
         if beside:
             beside.cancel()
             await asyncio.wait([beside])
-    return plain(hub), ended
+    return log_of(hub), ended
 
 
 @pytest.fixture
@@ -112,4 +122,298 @@ def replays_alike(folder: Path, seed: int, faults: float, replays: int) -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_a_recorded_run_replays_with_the_same_log(recording: Path, seed: int) -> None:
-    replays_alike(recording, seed, [0, 0.2, 0.45][seed % 3], replays=4)
+    replays_alike(recording, seed, FAULTS[seed // 3 % 3], replays=2)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(10, 70))
+def test_sixty_recordings_replay_four_times_each_beside_busy_processes(
+    recording: Path, seed: int
+) -> None:
+    burners = [multiprocessing.Process(target=burn, daemon=True) for _ in range(2)]
+    for process in burners:
+        process.start()
+    try:
+        replays_alike(recording, seed, FAULTS[seed // 3 % 3], replays=4)
+    finally:
+        for process in burners:
+            process.kill()
+
+
+def burn() -> None:
+    while True:
+        pass
+
+
+async def refunding(session: Session, hub: Hub, ledger: Ledger, asked: list[object]) -> object:
+    """Work on the case; the refund is one step, whatever is asked for it."""
+
+    def yes(request: object) -> Approval:
+        asked.append(request)
+        return Approval(True)
+
+    one = Case("cust_12345", Mandate("Resolve."), ledger, approve=yes)
+    given = case_task("cust_12345", "Twice!"), file_tools(KNOWLEDGE)
+    return await run_case(session.client, hub, one, *given, hook=durable(session.clock))
+
+
+def test_a_run_goes_on_after_each_of_its_steps_and_pays_and_asks_once(recording: Path) -> None:
+    ledger, asked = Ledger(), list[object]()
+
+    async def work(session: Session, hub: Hub) -> object:
+        return await refunding(session, hub, ledger, asked)
+
+    with serving(3, faults=0, latency=0.002) as api:
+        os.environ["ANTHROPIC_BASE_URL"] = api.url
+        assert run(play("whole", work))[1] == ""
+        calls, steps = api.counts["asked"], load(recording / "whole.yaml").steps
+        assert len(asked) == 1
+        for done in range(len(steps)):
+            paid = any(isinstance(step, Answered) for step in steps[:done])
+            ledger, asked, before = Ledger(), [], api.counts["asked"]
+            fork(recording / "whole.yaml", done + 1, f"cut{done}")
+            assert run(play(f"cut{done}", work))[1] == ""
+            replies = sum(isinstance(step, Exchange) for step in steps[:done])
+            assert api.counts["asked"] - before == calls - replies
+            assert (len(ledger.rows()), len(asked)) == ((0, 0) if paid else (1, 1))
+
+
+def test_half_a_step_at_the_end_is_forgotten(recording: Path) -> None:
+    name, *_ = recorded(recording, 0, 0)
+    part = recording / "again.part"
+    fork(recording / f"{name}.yaml", 6, "again")
+    whole = part.read_bytes()
+    for cut in (1, 5, 40):
+        part.write_bytes(whole[:-cut])
+        assert len(Journal(recording, "again", "recorded", "", "m").recording.steps) == 4
+
+
+def test_a_file_written_by_hand_is_never_replaced(recording: Path) -> None:
+    (recording / "mine.yaml").write_text("source: authored\nabout: me\nmodel: m\nsteps: []\n...\n")
+    log, ended = run(play("mine", team))
+    assert ended.startswith("RecordingError: mine.yaml was written by hand")
+    assert not (recording / "mine.part").exists()
+    assert log == []
+
+
+def test_a_run_that_ends_with_an_error_is_kept_under_another_name(recording: Path) -> None:
+    async def fails(session: Session, hub: Hub) -> object:
+        await team(session, hub)
+        raise ValueError("a mistake of ours")
+
+    with serving(0, faults=0) as api:
+        os.environ["ANTHROPIC_BASE_URL"] = api.url
+        _, ended = run(play("odd", fails))
+    assert ended == "ValueError: a mistake of ours"
+    assert [path.name for path in recording.iterdir()] == ["odd-ended-badly.yaml"]
+
+
+def test_a_run_that_is_stopped_goes_on_where_it_was(recording: Path) -> None:
+    async def stopped() -> None:
+        task = asyncio.create_task(play("long", team))
+        while not (part := recording / "long.part").exists() or part.read_text().count(DONE) < 5:
+            await asyncio.sleep(0.001)
+        task.cancel()
+        await asyncio.wait([task])
+
+    with serving(0, faults=0) as api:
+        os.environ["ANTHROPIC_BASE_URL"] = api.url
+        run(stopped())
+        assert (recording / "long.part").exists()
+        assert run(play("long", team))[1] == ""
+    assert [path.name for path in recording.iterdir()] == ["long.yaml"]
+
+
+def test_an_error_that_outlived_the_retries_is_recorded_as_one(recording: Path) -> None:
+    async def fails(session: Session, hub: Hub) -> object:
+        return await team(session, hub)
+
+    with serving(0, faults=1) as api:
+        os.environ["ANTHROPIC_BASE_URL"] = api.url
+        log, ended = run(play("down", fails))
+    assert ended
+    failed = [step.failed for step in load(recording / "down-ended-badly.yaml").steps]
+    assert any(failed)
+    os.environ["COOKBOOK_CLIENT"] = "recorded"
+    assert run(play("down-ended-badly", fails)) == (log, ended)
+
+
+def test_a_wrong_key_is_for_the_person_and_leaves_no_recording(recording: Path) -> None:
+    with serving(0, faults=0) as api:
+        api.refuses = 401
+        os.environ["ANTHROPIC_BASE_URL"] = api.url
+        _, ended = run(play("locked", team))
+    assert ended.startswith("AuthenticationError")
+    assert not list(recording.glob("*.yaml"))
+
+
+def test_blocks_of_other_kinds_come_back_as_the_api_gave_them(recording: Path) -> None:
+    kinds = set()
+    for seed in range(0, 12, 3):
+        name, *_ = recorded(recording, seed, 0)
+        steps = load(recording / f"{name}.yaml").steps
+        replies = [step.reply or [] for step in steps if isinstance(step, Exchange)]
+        kinds |= {block["type"] for reply in replies for block in reply if len(block) > 1}
+    assert kinds == {"thinking"}
+
+
+async def asks(session: Session, question: str, answer: object) -> object:
+    """Ask somebody outside beside an agent; return what came."""
+
+    async def somebody() -> object:
+        ASKED.append(question)
+        await asyncio.sleep(0.01)
+        return answer
+
+    hub = Hub(session.clock, show=None)
+    hub.register("solo")
+    settings = {"model": session.model, "system": "You are solo.", "task": "Go."}
+    agent = asyncio.create_task(run_agent(session.client, hub, "solo", **settings))
+    came = await session.clock.ask("a server", question, somebody)
+    await agent
+    return came
+
+
+ASKED: list[str] = []
+
+
+async def asked(
+    name: str, opened: Any, question: str = "the time?", answer: object = "noon"
+) -> Any:
+    async with opened(name) as session:
+        return await asks(session, question, answer)
+
+
+def over_a_script(folder: Path) -> Any:
+    return lambda name: open_recorded(name, scripted(lambda *_: "Done."), folder)
+
+
+def test_an_answer_from_outside_is_recorded_and_replayed_without_asking(tmp_path: Path) -> None:
+    ASKED.clear()
+    assert run(asked("door", over_a_script(tmp_path))) == "noon"
+    assert run(asked("door", lambda name: connect(name, tmp_path), answer="night")) == "noon"
+    assert ASKED == ["the time?"]
+
+
+def test_another_question_is_told_beside_the_recorded_one(tmp_path: Path) -> None:
+    run(asked("door", over_a_script(tmp_path)))
+    with pytest.raises(ReplayError, match=r"no answer of a server to: the day.\n.*to: the time"):
+        run(asked("door", lambda name: connect(name, tmp_path), question="the day?"))
+
+
+def test_an_answer_that_json_does_not_have_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProgramError, match=r"the answer of a server can't be recorded: .*set"):
+        run(asked("door", over_a_script(tmp_path), answer={1, 2}))
+
+
+def test_a_secret_is_in_no_file_and_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = "canary/key+7f3a=x9"
+    forms = [secret, quote(secret, safe=""), b64encode(secret.encode()).decode()]
+    forms += [b64encode(b"user:" + secret.encode()).decode()]
+    monkeypatch.setenv("OTHER_TOKEN", secret)
+    script = in_order([{"send_message": {"recipient_ids": ["lead"], "content": " ".join(forms)}}])
+
+    async def leaks() -> str:
+        async with open_recorded("leak", scripted(script), tmp_path) as session:
+            hub = Hub(session.clock)
+            for name in ("lead", "solo"):
+                hub.register(name)
+            own = {"model": session.model, "system": f"You are solo. {secret}", "task": forms[1]}
+            await run_agent(session.client, hub, "solo", **own)
+            given = await session.clock.ask("a server", forms[2], partial(asyncio.sleep, 0, forms))
+            return repr(given) + repr(contents(hub.boxes["lead"].inbox))
+
+    seen = run(leaks()) + (tmp_path / "leak.yaml").read_text(encoding="utf-8")
+    seen += capsys.readouterr().out
+    assert "(OTHER_TOKEN)" in seen
+    assert [form for form in forms if form[8:-4] in seen] == []
+
+
+def test_a_tool_that_waits_for_a_server_without_a_door_is_named(tmp_path: Path) -> None:
+    async def fetch(_: NoArguments) -> str:
+        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        async with server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            try:
+                return (await reader.read()).decode()
+            finally:
+                writer.close()
+
+    def script(agent: str, turn: int, body: dict[str, Any]) -> Any:
+        return [{"fetch": {}}] if agent == "solo" and turn == 1 else [{"wait_for_message": {}}]
+
+    async def hangs() -> None:
+        async with open_recorded("hang", scripted(script), tmp_path) as session:
+            members = [Member(name, "Go.") for name in ("lead", "solo")]
+            hub = Hub(session.clock, show=None)
+            tools = [Tool("fetch", "Fetch.", NoArguments, fetch)]
+            await run_team(session.client, hub, members, model=session.model, tools=tools)
+
+    with pytest.raises(ReplayError, match=r"solo in .* waits for a server or a process"):
+        run(hangs())
+
+
+def test_a_client_that_streams_gets_each_block_as_one_delta(tmp_path: Path) -> None:
+    blocks = [{"text": "Let me look."}, {"look": {"at": "é"}}]
+
+    async def streamed(opened: Any) -> tuple[list[str], Any]:
+        async with opened as session:
+            given = {"model": session.model, "max_tokens": 9, "system": "You are solo."}
+            question: Any = [{"role": "user", "content": "Go."}]
+            async with session.client.messages.stream(**given, messages=question) as stream:
+                kinds = [event.type async for event in stream]
+                return kinds, (await stream.get_final_message()).content
+
+    first = run(streamed(open_recorded("flow", scripted(lambda *_: blocks), tmp_path)))
+    again = run(streamed(connect("flow", tmp_path)))
+    assert first == again
+    assert first[0].count("content_block_delta") == 2
+    assert first[1][1].input == {"at": "é"}
+
+
+def test_a_fork_keeps_the_beginning_and_takes_another_answer(recording: Path) -> None:
+    asked = list[object]()
+
+    async def work(session: Session, hub: Hub) -> object:
+        one = Case("cust_12345", Mandate("Resolve."), Ledger(), approve=asked.append)
+        CASES.append(one)
+        given = case_task("cust_12345", "Twice!"), file_tools(KNOWLEDGE)
+        return await run_case(session.client, hub, one, *given)
+
+    with serving(2, faults=0) as api:
+        os.environ["ANTHROPIC_BASE_URL"] = api.url
+        assert run(play("asked", case))[1] == ""
+        old = load(recording / "asked.yaml")
+        door = next(n for n, s in enumerate(old.steps, 1) if isinstance(s, Answered))
+        fork(recording / "asked.yaml", door, "denied", answer=[False, "call first"])
+        log, ended = run(play("denied", work))
+    new = load(recording / "denied.yaml")
+    assert (ended, asked, CASES[-1].refunds()) == ("", [], [])
+    assert [dump([plain(s)]) for s in new.steps[: door - 1]] == [
+        dump([plain(s)]) for s in old.steps[: door - 1]
+    ]
+    assert "call first" in repr(log)
+    assert f"forked from step {door} of asked.yaml" in new.about
+    os.environ["COOKBOOK_CLIENT"] = "recorded"
+    assert run(play("denied", work)) == (log, "")
+
+
+CASES: list[Case] = []
+
+
+@pytest.mark.parametrize(("step", "name"), [(0, "new"), (99, "new"), (1, "taken")])
+def test_a_fork_that_cannot_be_is_refused(tmp_path: Path, step: int, name: str) -> None:
+    run(asked("door", over_a_script(tmp_path)))
+    (tmp_path / "taken.part").write_text("")
+    with pytest.raises(ValueError, match=r"is there already|steps 1 to 2"):
+        fork(tmp_path / "door.yaml", step, name)
+
+
+def test_recorded_times_are_those_of_the_run(recording: Path) -> None:
+    name, _, log, _ = recorded(recording, 0, 0)
+    steps = load(recording / f"{name}.yaml").steps
+    times = [step.at for step in steps if isinstance(step, Exchange) and step.at]
+    assert times == sorted(times)
+    assert 0 < times[-1] == log[-1][1] < 60

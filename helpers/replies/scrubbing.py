@@ -2,8 +2,10 @@
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 Scrub = Callable[[Any], Any]
 NAMES = re.compile(
@@ -20,6 +22,17 @@ LOOKS = (
 )
 
 
+def forms(value: str) -> list[str]:
+    """Return a secret as it is, as JSON, as part of an address, and in base64 at any offset."""
+    quoted = [json.dumps(value, ensure_ascii=ascii)[1:-1] for ascii in (True, False)]
+    found = [value, *quoted, quote(value), quote(value, safe=""), quote_plus(value)]
+    for before in range(3):
+        coded = b64encode(bytes(before) + value.encode()).decode()
+        whole = coded[-(-before * 8 // 6) : (before + len(value.encode())) * 8 // 6]
+        found += [whole, whole.replace("+", "-").replace("/", "_")]
+    return found
+
+
 def scrubber(variables: Iterable[tuple[str, str | None]]) -> Scrub:
     """Return a function that gives JSON data back without keys, and without these variables' values
     where the name is one of a secret: their names stand there instead.
@@ -29,9 +42,8 @@ def scrubber(variables: Iterable[tuple[str, str | None]]) -> Scrub:
     names: dict[str, str] = {}
     for name, value in sorted((name, value) for name, value in variables if value):
         word = len(value) < 8 or (value.isalpha() and len(value) < 12)
-        quoted = (json.dumps(value, ensure_ascii=ascii)[1:-1] for ascii in (True, False))
         if NAMES.search(name) and not word:
-            names |= dict.fromkeys((value, *quoted), f"({name})")
+            names |= dict.fromkeys(forms(value), f"({name})")
     values = [re.escape(value) for value in sorted(names, key=len, reverse=True)]
     secret = re.compile("|".join([LOOKS, *values]))
 
