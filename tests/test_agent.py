@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from helpers.agent import run_agent
 from helpers.hooks import EndAgent, Go, Step, at_most
 from helpers.hub import Hub, end_agent
-from helpers.replies.replay import ReplayError
+from helpers.replies import ReplayError
 from helpers.replies.scripted import Answer, Blocks, Canned, Failure, scripted
 from helpers.team import Member, run_team
 from helpers.tools import NoArguments, Tool

@@ -13,7 +13,7 @@ from helpers.agent import run_agent
 from helpers.delegation import MODELS, Delegation, Role, task_tool, work_and_answer
 from helpers.hooks import EndAgent, Go, Step
 from helpers.hub import Hub
-from helpers.replies.replay import ReplayError
+from helpers.replies import ReplayError
 from helpers.replies.scripted import Answer, Canned, Failure, Script, scripted
 from helpers.tools import ProgramError, Tool
 

@@ -14,9 +14,9 @@ import pytest
 
 from helpers.hooks import Go, Step
 from helpers.hub import Hub, Message
+from helpers.replies import ReplayError
 from helpers.replies.client import client_over
 from helpers.replies.recording import MODEL_INFO
-from helpers.replies.replay import ReplayError
 from helpers.replies.scripted import Answer, Blocks, scripted
 from helpers.spawn import run_lead
 from helpers.team import Crew, Member, crew, run_team

@@ -19,9 +19,9 @@ from helpers.billing.roles import ORCHESTRATOR, ROLES, ComplianceVerdict, Orches
 from helpers.budget import spending, spending_lines
 from helpers.hooks import EndAgent, Go, Step
 from helpers.hub import Hub
+from helpers.replies import ReplayError
 from helpers.replies.client import connect
 from helpers.replies.recording import Exchange, answer, speaker
-from helpers.replies.replay import ReplayError
 from helpers.replies.scripted import Answer, Canned, Failure, Script, scripted
 from helpers.tools import Tool
 

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from helpers.replies.comparing import describe, differences, digest, excerpts
 from helpers.replies.recording import (
     FOLDER,
+    Answered,
     ClockStep,
     Exchange,
     Recording,
     RecordingError,
+    Step,
     answer,
     load,
     save,
@@ -47,6 +49,7 @@ arguments = st.dictionaries(texts, values | st.lists(values, max_size=2), max_si
 blocks = st.builds(lambda text: {"text": text}, texts) | st.builds(
     lambda name, value: {name: value}, texts.filter(lambda name: name != "text"), arguments
 )
+blocks |= st.builds(lambda text: {"type": "thinking", "thinking": text}, texts)
 exchanges = st.builds(
     Exchange,
     agent=texts,
@@ -54,15 +57,21 @@ exchanges = st.builds(
     reply=st.none() | st.lists(blocks, max_size=2),
     stop_reason=st.none() | texts,
     sent=st.none() | arguments,
+    at=st.none() | st.floats(0, 1e6),
 )
-steps = st.lists(exchanges | st.builds(ClockStep, st.floats(0, 1e6)), max_size=2)
+failures = st.builds(Exchange, agent=texts, failed=st.fixed_dictionaries({"body": values}))
+answers = st.builds(
+    Answered, texts, values, values, st.none() | st.sampled_from(["cancelled", "inner"])
+)
+clocks = st.builds(ClockStep, st.floats(0, 1e6))
+steps = st.lists(exchanges | failures | answers | clocks, max_size=2)
 
 
-def plain(step: Exchange | ClockStep) -> Any:
-    if isinstance(step, ClockStep):
-        return step.seconds
+def plain(step: Step) -> Any:
+    if not isinstance(step, Exchange):
+        return step
     stop_reason = None if step.reply is None else step.stop_reason
-    return step.agent, step.reply, stop_reason, step.sent
+    return step.agent, step.reply, stop_reason, step.sent, step.at, step.failed
 
 
 def write(folder: Path, text: str) -> Path:
@@ -74,7 +83,7 @@ def write(folder: Path, text: str) -> Path:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 @given(source=texts, about=texts, model=texts, steps=steps)
 def test_what_is_saved_is_loaded_and_saved_again_as_the_same_bytes(
-    tmp_path: Path, source: str, about: str, model: str, steps: list[Exchange | ClockStep]
+    tmp_path: Path, source: str, about: str, model: str, steps: list[Step]
 ) -> None:
     path = tmp_path / "any.yaml"
     save(Recording(path, source, about, model, steps))

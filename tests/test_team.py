@@ -12,7 +12,7 @@ import pytest
 
 from helpers.hooks import Go, Step
 from helpers.hub import Hub
-from helpers.replies.replay import ReplayError
+from helpers.replies import ReplayError
 from helpers.replies.scripted import Answer, Failure, Script, scripted
 from helpers.spawn import run_lead
 from helpers.team import Member, crew, run_team

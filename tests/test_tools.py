@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from helpers.hub import Message, end_agent
-from helpers.replies.replay import ReplayError
+from helpers.replies import ReplayError
 from helpers.tools import (
     MAX_RESULT,
     Arguments,

@@ -12,8 +12,8 @@ import pytest
 from helpers.agent import run_agent
 from helpers.hooks import Go, Hook, Step, no_hook
 from helpers.hub import Event, Hub
+from helpers.replies import ReplayError
 from helpers.replies.client import Session, connect
-from helpers.replies.replay import ReplayError
 from helpers.replies.scripted import Answer, scripted
 from helpers.team import Member, crew, run_team
 from helpers.tools import NoArguments, ProgramError, messaging_tools
