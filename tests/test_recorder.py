@@ -4,6 +4,9 @@ import asyncio
 import multiprocessing
 import os
 import random
+import re
+import subprocess
+import sys
 from base64 import b64encode
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -11,12 +14,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import nbformat
 import pytest
 
 from helpers.agent import run_agent
 from helpers.billing import Approval, Case, Ledger, Mandate, case_task, file_tools, run_case
 from helpers.hub import Hub
 from helpers.lessons import KNOWLEDGE
+from helpers.lessons.notebooks import ROOT
+from helpers.lessons.recording import record
 from helpers.replies import ReplayError, connect, durable, fork, scripted
 from helpers.replies import recorded as open_recorded
 from helpers.replies.client import Session
@@ -120,6 +126,31 @@ def replays_alike(folder: Path, seed: int, faults: float, replays: int) -> None:
         assert again == log
 
 
+@pytest.mark.ci
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_notebook_is_recorded_as_a_whole_or_not_at_all(
+    recording: Path, capsys: pytest.CaptureFixture[str], twice: bool
+) -> None:
+    source = """
+from helpers.hub import Hub
+from helpers.replies import connect
+from helpers.team import Member, run_team
+async with connect("mine") as session:
+    members = [Member(name, "Introduce yourself.") for name in ("lead", "helper1")]
+    print(await run_team(session.client, Hub(session.clock), members, model=session.model))
+"""
+    cells = [nbformat.v4.new_code_cell(source) for _ in range(1 + twice)]
+    path = recording / "one.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    with serving(1, faults=0.2) as api:
+        os.environ["ANTHROPIC_BASE_URL"] = api.url
+        assert record([path]) is not twice
+    assert [file.name for file in recording.glob("*.yaml")] == ([] if twice else ["mine.yaml"])
+    said = capsys.readouterr().out
+    assert ("shows something else when replayed" in said) is twice
+    assert ("ok      one.ipynb: 1 recordings" in said) is not twice
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_a_recorded_run_replays_with_the_same_log(recording: Path, seed: int) -> None:
     replays_alike(recording, seed, FAULTS[seed // 3 % 3], replays=2)
@@ -167,7 +198,7 @@ def test_a_run_goes_on_after_each_of_its_steps_and_pays_and_asks_once(recording:
         os.environ["ANTHROPIC_BASE_URL"] = api.url
         assert run(play("whole", work))[1] == ""
         calls, steps = api.counts["asked"], load(recording / "whole.yaml").steps
-        assert len(asked) == 1
+        assert len(asked) == sum(isinstance(step, Answered) for step in steps) == 1
         for done in range(len(steps)):
             paid = any(isinstance(step, Answered) for step in steps[:done])
             ledger, asked, before = Ledger(), [], api.counts["asked"]
@@ -418,3 +449,17 @@ def test_recorded_times_are_those_of_the_run(recording: Path) -> None:
     times = [step.at for step in steps if isinstance(step, Exchange) and step.at]
     assert times == sorted(times)
     assert 0 < times[-1] == log[-1][1] < 60
+
+
+@pytest.mark.long
+def test_a_case_killed_after_each_of_its_steps_goes_on_and_pays_once() -> None:
+    script = [sys.executable, "-m", "tests.crash"]
+    done = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
+    found = re.findall(
+        r"killed_after=(\d+), status='(\w+)', rows=(\d), asked=(\d), repeated=(\d)", done.stdout
+    )
+    assert len(found) > 10
+    for _, status, rows, asked, repeated in found:
+        assert (status, rows) == ("done", "1")
+        assert int(asked) <= 2  # a person, if it was killed between the answer and the refund
+        assert int(repeated) <= 2  # the calls that were under way

@@ -11,6 +11,7 @@ from .copying import copy
 from .home import sync
 from .mains import MAINS
 from .notebooks import ROOT, execute, normalise, notebook_paths
+from .recording import record
 from .sizes import report
 from .workbook import make, open_lab
 
@@ -80,7 +81,7 @@ def open_workbook(fresh: list[str] | None, options: list[str]) -> None:
     open_lab(options)
 
 
-VERBS = {"run": run, "write": write, "fill": fill, "sync": sync_all}
+VERBS = {"run": run, "write": write, "fill": fill, "sync": sync_all, "record": record}
 
 
 def main() -> int:

@@ -45,7 +45,11 @@ class _Kernel(AsyncKernelManager):
 
 
 def execute(
-    path: Path, mode: str = "recorded", timeout: int = 60, folder: Path | None = None
+    path: Path,
+    mode: str = "recorded",
+    timeout: int = 60,
+    folder: Path | None = None,
+    recordings: Path | None = None,
 ) -> nbformat.NotebookNode:
     """Return the notebook executed in its own folder or another, with seconds for each cell.
 
@@ -63,6 +67,7 @@ def execute(
     )
     with TemporaryDirectory() as profile:  # the person's own may print otherwise
         env = environment(mode) | {"IPYTHONDIR": profile}
+        env |= {"COOKBOOK_RECORDINGS": str(recordings)} if recordings else {}
         asyncio.run(client.async_execute(env=env))
     return notebook
 

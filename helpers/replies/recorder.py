@@ -248,9 +248,12 @@ def durable(clock: Clock) -> Hook:
     """
 
     async def hook(step: ToolStep, go: Go) -> Any:
+        async def act() -> Any:
+            with marked(WHOLE):
+                return await go()
+
         if not step.detail.get("acts"):
             return await go()
-        with marked(WHOLE):
-            return await clock.ask(step.name, step.detail["input"], go)
+        return await clock.ask(step.name, step.detail["input"], act)
 
     return hook
