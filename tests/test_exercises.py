@@ -16,11 +16,12 @@ from .answers import (
     lesson_05,
     lesson_06,
     lesson_07,
+    lesson_08,
     lesson_break,
 )
 
 FIRST = (lesson_00, lesson_01, lesson_02, lesson_03)
-LESSONS = (*FIRST, lesson_04, lesson_05, lesson_06, lesson_07, lesson_break)
+LESSONS = (*FIRST, lesson_04, lesson_05, lesson_06, lesson_07, lesson_08, lesson_break)
 RIGHT: list[tuple[str, Any]] = [case for lesson in LESSONS for case in lesson.RIGHT]
 WRONG: list[tuple[str, Any, str]] = [case for lesson in LESSONS for case in lesson.WRONG]
 

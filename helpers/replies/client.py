@@ -102,16 +102,16 @@ def opening(steps: Callable[Arguments, AsyncIterator[Session]]) -> Callable[Argu
     return wraps(steps)(lambda *args, **kwargs: Opening(inner(*args, **kwargs)))
 
 
-def connect(name: str, folder: Path = FOLDER) -> Opening:
+def connect(name: str, folder: Path | None = None) -> Opening:
     """Open the session of one run, in the mode that COOKBOOK_CLIENT names ("recorded" by default).
+
+    Recordings are in this folder, else in that of COOKBOOK_RECORDINGS, else those of the lessons.
 
     Leaving it checks that the recording was played to its end. SettingError: unknown mode, or no
     key in live mode. RecordingError: it can't be read. ReplayError: the run and it disagree.
     """
-    mode, folder = (
-        setting("COOKBOOK_CLIENT", "recorded"),
-        Path(setting("COOKBOOK_RECORDINGS") or folder),
-    )
+    mode = setting("COOKBOOK_CLIENT", "recorded")
+    folder = folder or Path(setting("COOKBOOK_RECORDINGS") or FOLDER)
     if mode == "record":
         return recorded(name, _live(), folder)
     return _live() if mode == "live" else _replayed(name, folder, mode)

@@ -85,7 +85,7 @@ def fork(path: Path, step: int, name: str, **change: Any) -> None:
 
     Steps count from 1; the change is of its fields: `answer=[False, "call first"]` of an answer
     from outside, `reply=[{"text": "No."}]` of an exchange. Without one, the run goes on from there.
-    ValueError: there is no such step, or NAME.part is there already.
+    ValueError: there is no such step or field, or NAME.part is there already.
     """
     recording = load(path)
     if not 1 <= step <= len(recording.steps):
@@ -93,7 +93,10 @@ def fork(path: Path, step: int, name: str, **change: Any) -> None:
     part = path.with_name(f"{name}.part")
     if part.exists():
         raise ValueError(f"{part.name} is there already: go on with it, or delete it")
-    changed = [replace(recording.steps[step - 1], **change)] if change else []
+    old: Any = recording.steps[step - 1]
+    if odd := [field for field in change if not hasattr(old, field)]:
+        raise ValueError(f"step {step} of {path.name} has no {odd[0]}: it is {plain(old)}")
+    changed = [replace(old, **change)] if change else []
     about = f"{recording.about}; forked from step {step} of {path.name}"
     write_part(
         part, replace(recording, about=about, steps=[*recording.steps[: step - 1], *changed])

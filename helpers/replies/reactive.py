@@ -1,7 +1,7 @@
 """Scripted agents that react: they read their task and mail and follow a few rules. No model.
 
-For free play: `scripted(reactive)`. An agent says who its task says it is, answers its mail, uses
-the tools it has, and says what it does not know.
+For free play: `scripted(reactive)`. An agent says who its task says it is, answers its mail, does
+what its task says as "Use TOOL: VALUE.", and says what it does not know.
 """
 
 import re
@@ -11,6 +11,7 @@ Blocks = list[dict[str, Any]]
 TURNS = 8  # then it sums up, whatever comes in
 WHO = re.compile(r"\bYou are (?P<who>[^.,;\n]+(?:, an? [^.,;\n]+)?)")
 MAIL = re.compile(r'<agent-message from="([^"]+)">\n(.*?)\n</agent-message>', re.DOTALL)
+USE = re.compile(r"\bUse (\w+): ([^.]+)\.")
 OVER = re.compile(r"Finish now|nobody can send|no other agent|s timeout")
 MANNERS = {"pirate": "Arr! ", "poet": "Oh! ", "robot": "Beep. "}  # by a word of who one is
 
@@ -54,6 +55,16 @@ def letter(content: str, *names: str) -> dict[str, Any]:
     return {"send_message": {"recipient_ids": [*names], "content": content}}
 
 
+def used(task: str, turn: int, body: dict[str, Any]) -> Blocks | None:
+    """Return the call that a task asks for in this turn: its value is the tool's first argument."""
+    uses = USE.findall(task)
+    tools = {tool["name"]: tool["input_schema"]["properties"] for tool in body.get("tools", ())}
+    if turn > len(uses) or uses[turn - 1][0] not in tools:
+        return None
+    name, value = uses[turn - 1]
+    return [{name: dict.fromkeys(list(tools[name])[:1], value)}]
+
+
 def reactive(agent: str, turn: int, body: dict[str, Any]) -> str | Blocks:
     """Return an agent's reply by its rules; see the module."""
     tools = {tool["name"] for tool in body.get("tools", ())}
@@ -71,10 +82,14 @@ def reactive(agent: str, turn: int, body: dict[str, Any]) -> str | Blocks:
         each = ["You are the first helper.", "You are the second helper."]
         base = "Introduce yourself to lead."
         return [{"create_subagents": {"base_instruction": base, "per_subagent_instructions": each}}]
-    if turn == 1 and names:
-        return [letter(f"{manner}I am {me}.", *names)]
+    if use := used(task, turn, body):
+        return use
+    if turn == 1 + len(USE.findall(task)) and names:
+        found = "" if turn == 1 else f" I have found: {text_of(body['messages'][-1]['content'])}"
+        return [letter(f"{manner}I am {me}.{found}", *names)]
     if asked:
         return [letter(manner + answer_to(name, words, me), name) for name, words in asked]
-    if question and turn <= 1 + len(names):  # each of the others once
-        return [letter(f"{manner}{question[1]}", names[turn - 2])]
+    first = 2 + len(USE.findall(task))  # after the greeting
+    if question and first <= turn < first + len(names):  # each of the others once
+        return [letter(f"{manner}{question[1]}", names[turn - first])]
     return [{"wait_for_message": {}}]
