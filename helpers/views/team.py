@@ -65,7 +65,7 @@ def state(run: Any) -> str:
 
 def price(dollars: float | None, source: str) -> str:
     """Return dollars, with "~" where the replies, and so the tokens, are not a model's."""
-    mark = "" if source == "live" else "~"
+    mark = "" if source in ("live", "recorded") else "~"
     return "no price" if dollars is None else f"{mark}${dollars:.4f}"
 
 
