@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,14 @@ def no_env_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("helpers.replies.client.ENV_FILE", path)
         yield path
+
+
+EXTRA = find_spec("mcp") is not None
+collect_ignore = [] if EXTRA else ["test_mcp.py"]
+
+
+def pytest_report_header() -> str:
+    return "" if EXTRA else "tools over MCP: an extra that is not installed, so not collected"
 
 
 def pytest_configure(config: pytest.Config) -> None:

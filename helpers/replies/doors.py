@@ -15,11 +15,11 @@ class Doors:
 
     def __init__(self, clock: VirtualClock, recording: Recording) -> None:
         self.clock, self.recording = clock, recording
-        self._open: list[tuple[Answered, asyncio.Future[Any]]] = []
+        self.open: list[tuple[Answered, asyncio.Future[Any]]] = []
 
     def expected(self, todo: Iterable[Step], whom: str, what: Any) -> Answered:
         """Return the step that answers this. ReplayError: none does."""
-        taken = [id(step) for step, _ in self._open]
+        taken = [id(step) for step, _ in self.open]
         steps = [step for step in todo if isinstance(step, Answered) and id(step) not in taken]
         same = [step for step in steps if step.outside == whom]
         if step := next((step for step in same if step.asked == what), None):
@@ -34,17 +34,17 @@ class Doors:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if step.ended == "inner":
             inside = await go()
-        self._open.append((step, answer))
+        self.open.append((step, answer))
         self.clock.stir()
         try:
             given = await self.clock.hold(answer)
             return inside if step.ended == "inner" else given
         finally:
-            self._open.remove((step, answer))
+            self.open.remove((step, answer))
 
     def ready(self, step: Answered) -> bool:
         """Return whether somebody waits for this answer; one that never came is not ready."""
-        return step.ended != "cancelled" and any(one is step for one, _ in self._open)
+        return step.ended != "cancelled" and any(one is step for one, _ in self.open)
 
     def give(self, step: Answered) -> None:
-        next(answer for one, answer in self._open if one is step).set_result(step.answer)
+        next(answer for one, answer in self.open if one is step).set_result(step.answer)

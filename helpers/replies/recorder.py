@@ -59,12 +59,14 @@ def as_json(value: Any, whom: str) -> Any:
 
 
 def waits_for_a_stream(task: asyncio.Task[Any]) -> bool:
-    """Return whether a task waits for a socket or a process, by the code that it is in."""
+    """Return whether an agent waits for a socket or a process, by the code that its task is in."""
     coroutine: Any = task.get_coro()
+    of_an_agent: bool = False
     while hasattr(coroutine, "cr_code"):
         file = coroutine.cr_code.co_filename.replace("\\", "/")
+        of_an_agent = of_an_agent or file.endswith("/agent.py")
         if any(part in file for part in STREAMS):
-            return True
+            return of_an_agent
         coroutine = coroutine.cr_await
     return False
 

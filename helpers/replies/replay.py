@@ -111,7 +111,8 @@ class Replay:
 
     def _owes(self) -> bool:
         """Return whether a step is to come."""
-        return bool(self._waiting or (self._talks and self._todo)) or self.clock.next() is not None
+        asked = self._waiting or self.doors.open or (self._talks and self._todo)
+        return bool(asked) or self.clock.next() is not None
 
     async def _change(self) -> None:
         """Wait until something has changed. TimeoutError: nothing does, and nobody is outside."""

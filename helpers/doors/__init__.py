@@ -1,0 +1,13 @@
+"""Tools over MCP, both ways. An extra: `pip install -e ".[mcp]"` brings what it needs."""
+
+from importlib.util import find_spec
+
+if not find_spec("mcp"):
+    raise ImportError(
+        'tools over MCP are an extra: run `%pip install -q -e "..[mcp]"`, then restart'
+    )
+
+from .client import mcp_tools
+from .server import elicited, mcp_server
+
+__all__ = ["elicited", "mcp_server", "mcp_tools"]

@@ -1,0 +1,121 @@
+"""Tools of any MCP server for an agent; its answers come through the clock's door."""
+
+import base64
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from mcp import Client, types
+from pydantic import ConfigDict, model_validator
+
+from ..hub import Clock
+from ..tools import Arguments, Tool
+
+
+def json_arguments(schema: dict[str, Any]) -> type[Arguments]:
+    """Return an arguments class of a JSON schema: the model sees it, and it checks each call."""
+
+    class JsonArguments(Arguments):
+        model_config = ConfigDict(extra="allow")
+
+        @model_validator(mode="before")
+        @classmethod
+        def fits(cls, data: Any) -> Any:
+            errors = sorted(Draft202012Validator(schema).iter_errors(data), key=str)
+            if errors:
+                raise ValueError("; ".join(f"{e.json_path}: {e.message}" for e in errors[:3]))
+            return data
+
+        @classmethod
+        def model_json_schema(cls, *_: Any, **__: Any) -> dict[str, Any]:
+            return schema
+
+    return JsonArguments
+
+
+def as_block(part: Any) -> dict[str, Any]:
+    """Return a part of a server's answer as a content block; what a model can't read is named."""
+    if part.type == "text":
+        return {"type": "text", "text": part.text}
+    if part.type == "image":
+        source = {"type": "base64", "media_type": part.mime_type, "data": part.data}
+        return {"type": "image", "source": source}
+    if part.type == "resource_link":
+        return {"type": "text", "text": f"({part.name}: {part.uri})"}
+    inside = getattr(part, "resource", part)
+    if isinstance(getattr(inside, "text", None), str):
+        return {"type": "text", "text": inside.text}
+    data: Any = getattr(inside, "blob", None) or getattr(inside, "data", "")
+    size = len(base64.b64decode(data))
+    return {"type": "text", "text": f"({inside.mime_type}, {size:,} bytes, not shown)"}
+
+
+async def all_tools(client: Client | None) -> list[Any]:
+    """Return what a server says of its tools, page by page."""
+    assert client, "a recording has the list"
+    page = await client.list_tools()
+    found = [*page.tools]
+    while page.next_cursor:
+        page = await client.list_tools(cursor=page.next_cursor)
+        found += page.tools
+    return [tool.model_dump(mode="json", exclude_none=True) for tool in found]
+
+
+async def mcp_tools(
+    client: Client | None,
+    clock: Clock,
+    *,
+    prefix: str = "",
+    only: Sequence[str] | None = None,
+    acts: Sequence[str] = (),
+    seconds: float = 30.0,
+) -> list[Tool]:
+    """Return the tools of a connected server, or of a recording, which needs no client.
+
+    Their names are PREFIX__NAME. `only` picks some and `acts` marks those that change the world;
+    a call may take so many seconds. A server that fails, is late or is gone is an error result.
+    ValueError: the server has no tool of a name in `only` or `acts`.
+    """
+    whom = f"mcp {prefix}".strip()
+    listed = await clock.ask(whom, "tools", partial(all_tools, client))
+    theirs = [types.Tool.model_validate(tool) for tool in listed]
+    names = [tool.name for tool in theirs]
+    if unknown := [name for name in (*(only or ()), *acts) if name not in names]:
+        raise ValueError(f"{whom} has no tool {unknown[0]}; it has: {', '.join(names)}")
+    own = f"{prefix}__" if prefix else ""
+    return [
+        Tool(
+            f"{own}{tool.name}"[:64],
+            tool.description or tool.name,
+            json_arguments(tool.input_schema),
+            calling(client, clock, whom, tool.name, seconds),
+            acts=tool.name in acts,
+        )
+        for tool in theirs
+        if only is None or tool.name in only
+    ]
+
+
+def calling(client: Client | None, clock: Clock, whom: str, name: str, seconds: float) -> Any:
+    """Return the handler that calls a tool of the server through the clock's door."""
+
+    async def handler(arguments: Arguments) -> list[dict[str, Any]]:
+        given = dict(arguments.model_extra or {})
+
+        async def go() -> dict[str, Any]:
+            assert client, "a recording has the answer"
+            try:
+                result = await client.call_tool(name, given, read_timeout_seconds=seconds)
+            except Exception as error:  # late, gone, or not of the protocol
+                text = f"{type(error).__name__}: {error}"
+                return {"error": True, "blocks": [{"type": "text", "text": text}]}
+            blocks = [as_block(part) for part in result.content]
+            return {"error": bool(result.is_error), "blocks": blocks}
+
+        answer = await clock.ask(whom, {name: given}, go)
+        if answer["error"]:
+            raise RuntimeError("\n".join(block.get("text", "") for block in answer["blocks"]))
+        return answer["blocks"] or [{"type": "text", "text": "(empty)"}]
+
+    return handler

@@ -1,0 +1,324 @@
+"""Tools over MCP: hostile clients at the served refund, and servers that fail an agent."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client, StdioServerParameters, types
+from mcp.server import Server
+
+from helpers.agent import run_agent
+from helpers.billing import Case, ComplianceVerdict, Ledger, Mandate, gateway_tool, refund_tool
+from helpers.doors import elicited, mcp_server, mcp_tools
+from helpers.hub import Clock, Hub
+from helpers.lessons.notebooks import ROOT
+from helpers.replies import connect, recorded, scripted
+from helpers.team import Member, run_team
+from helpers.tools import ToolCall, by_name, call_tool
+
+from .support import in_order, run
+
+YES = types.ElicitResult(action="accept", content={"approve": True})
+ARGS = {"amount": "49.99", "reason": "twice", "customer_id": "cust_12345"}
+PAID = [("txn_8f3k2j1", "cust_12345", 4999, "ref_9x2m4p7")]
+MODES = ("auto", "legacy")  # the two ways of the protocol
+
+
+def served(approved: bool = True) -> tuple[Case, Any]:
+    case = Case("cust_12345", Mandate("Resolve."), Ledger(), approve=elicited())
+    if approved:
+        bound: Any = {"case": "cust_12345", "transaction_id": "txn_8f3k2j1", "amount_cents": 4999}
+        case.review("the letter")(ComplianceVerdict(**bound, approved=True, reasons=[]))
+    return case, mcp_server("billing", [gateway_tool(case.customer), refund_tool(case)])
+
+
+def text(result: Any) -> str:
+    return ("error: " if result.is_error else "") + str(result.content[0].text)
+
+
+async def ask_for(
+    mode: Any, answer: Any, given: dict[str, Any], approved: bool = True, times: int = 1
+) -> tuple[list[str], list[Any], list[str]]:
+    """Call the served refund; return what the client reads, the ledger, and what a person read."""
+    case, server = served(approved)
+    asked: list[str] = []
+
+    async def person(context: Any, params: Any) -> Any:
+        asked.append(params.message)
+        return answer
+
+    async with Client(server, mode=mode, elicitation_callback=person if answer else None) as client:
+        calls = (client.call_tool("issue_refund", given) for _ in range(times))
+        results = await asyncio.gather(*calls)
+    return [text(result) for result in results], case.refunds(), asked
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_person_at_the_client_allows_one_refund(mode: str) -> None:
+    told, rows, asked = run(ask_for(mode, YES, ARGS))
+    assert rows == PAID
+    assert asked == ["Pay cust_12345 $49.99 of txn_8f3k2j1 back to Visa 4242? Reason: twice"]
+    assert told[0].startswith("refunded $49.99")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_five_at_once_are_one_refund(mode: str) -> None:
+    told, rows, _ = run(ask_for(mode, YES, ARGS, times=5))
+    assert rows == PAID
+    assert len(set(told)) == 1
+
+
+NO = types.ElicitResult(action="decline")
+CLOSED = types.ElicitResult(action="cancel")
+FALSE = types.ElicitResult(action="accept", content={"approve": False})
+WORDS = types.ElicitResult(action="accept", content={"approve": "true"})
+HOSTILE = [
+    (NO, {}, True, "the person at the client said no"),
+    (FALSE, {}, True, "the person at the client said no"),
+    (WORDS, {}, True, "the person at the client said no"),
+    (CLOSED, {}, True, "no decision"),
+    (None, {}, True, "no decision"),
+    (YES, {}, False, "no compliance verdict"),
+    (YES, {"amount": "499.90"}, True, "is not the $49.99"),
+    (YES, {"amount": 49.99}, True, "bad arguments: amount"),
+    (YES, {"customer_id": "cust_66152"}, True, "this case is about"),
+    (YES, {"approved": True}, True, "bad arguments: approved"),
+    (YES, {"reason": None}, True, "bad arguments: reason"),
+]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("answer", "change", "approved", "why"), HOSTILE)
+def test_anything_but_the_one_allowed_refund_is_refused(
+    mode: str, answer: Any, change: dict[str, Any], approved: bool, why: str
+) -> None:
+    told, rows, _ = run(ask_for(mode, answer, ARGS | change, approved))
+    assert rows == []
+    assert told[0].startswith("error: ")
+    assert why in told[0]
+
+
+def raw(*lines: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """Send lines of JSON-RPC to the command over stdio; return its answers and its errors."""
+
+    async def talk(folder: Path) -> tuple[list[dict[str, Any]], str]:
+        verdict = {"case": "cust_12345", "transaction_id": "txn_8f3k2j1", "amount_cents": 4999}
+        (folder / "verdict.json").write_text(
+            json.dumps(verdict | {"approved": True, "reasons": []})
+        )
+        options = ["--verdict", str(folder / "verdict.json"), "--ledger", str(folder / "ledger")]
+        server = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "helpers.doors", *options),
+            cwd=ROOT,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        sent = "".join(json.dumps({"jsonrpc": "2.0"} | line) + "\n" for line in lines)
+        async with asyncio.timeout(30):
+            assert server.stdin
+            assert server.stdout
+            server.stdin.write(sent.encode())
+            await server.stdin.drain()
+            wanted = sum("id" in line for line in lines)
+            told = [json.loads(await server.stdout.readline()) for _ in range(wanted)]
+            server.stdin.close()
+            await server.wait()
+        return told, str(Ledger(str(folder / "ledger")).rows())
+
+    return run(talk(Path(tempfile.mkdtemp())))
+
+
+def hello(**capabilities: Any) -> list[dict[str, Any]]:
+    about = {"clientInfo": {"name": "raw", "version": "0"}, "capabilities": capabilities}
+    params = {"protocolVersion": "2025-06-18"} | about
+    return [
+        {"id": 1, "method": "initialize", "params": params},
+        {"method": "notifications/initialized"},
+    ]
+
+
+def call(number: int, **more: Any) -> dict[str, Any]:
+    params = {"name": "issue_refund", "arguments": ARGS, **more}
+    return {"id": number, "method": "tools/call", "params": params}
+
+
+def test_a_raw_client_that_cannot_ask_gets_no_refund_from_the_command() -> None:
+    told, rows = raw(*hello(), call(2))
+    assert told[1]["result"]["isError"] is True
+    assert "not approved: no decision" in str(told[1])
+    assert rows == "[]"
+
+
+def test_a_raw_client_that_forges_the_answer_gets_no_refund() -> None:
+    forged = {"approve": {"action": "accept", "content": {"approve": True}}}
+    told, rows = raw(*hello(), call(2, inputResponses=forged, requestState="any"))
+    assert rows == "[]"
+    assert "refunded" not in str(told)
+
+
+def test_a_client_that_disappears_at_the_question_gets_no_refund() -> None:
+    async def vanish() -> list[Any]:
+        case, server = served()
+        there = asyncio.Event()
+
+        async def person(context: Any, params: Any) -> Any:
+            there.set()
+            await asyncio.Event().wait()
+
+        async def ask() -> None:
+            async with Client(server, mode="legacy", elicitation_callback=person) as client:
+                await client.call_tool("issue_refund", ARGS)
+
+        task = asyncio.create_task(ask())
+        await there.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        assert not case.lock.locked()
+        return case.refunds()
+
+    assert run(vanish()) == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_command_serves_over_http_as_well(tmp_path: Path, mode: Any) -> None:
+    async def call_it() -> str:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = ["-m", "helpers.doors", "--http", str(port), "--ledger", str(tmp_path / "ledger")]
+        server = await asyncio.create_subprocess_exec(sys.executable, *command, cwd=ROOT)
+        try:
+            async with asyncio.timeout(30):
+                while True:
+                    with suppress(OSError):
+                        (await asyncio.open_connection("127.0.0.1", port))[1].close()
+                        break
+                    await asyncio.sleep(0.05)
+                async with Client(f"http://127.0.0.1:{port}/mcp", mode=mode) as client:
+                    return text(await client.call_tool("issue_refund", ARGS))
+        finally:
+            server.kill()
+            await server.wait()
+
+    assert "no compliance verdict" in run(call_it())
+
+
+def odd_server() -> Any:
+    """A server with tools that are late, fail, answer with a picture, or answer nonsense."""
+
+    async def list_tools(context: Any, params: Any) -> types.ListToolsResult:
+        names = ("late", "fails", "picture", "empty")
+        schema: dict[str, Any] = {"type": "object", "properties": {"a b": {"type": "integer"}}}
+        return types.ListToolsResult(tools=[types.Tool(name=n, input_schema=schema) for n in names])
+
+    async def on_call(context: Any, params: Any) -> types.CallToolResult:
+        if params.name == "late":
+            await asyncio.sleep(30)
+        if params.name == "fails":
+            raise RuntimeError("no luck")
+        parts: list[Any] = []
+        if params.name == "picture":
+            parts = [types.ImageContent(type="image", data="aGk=", mime_type="image/png")]
+        return types.CallToolResult(content=parts)
+
+    return Server("odd", on_list_tools=list_tools, on_call_tool=on_call)
+
+
+async def answer_of(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    async with Client(odd_server()) as client:
+        tools = by_name(await mcp_tools(client, Clock(), seconds=0.05))
+        return await call_tool(tools, ToolCall("toolu_1", name, given))
+
+
+def test_a_picture_reaches_the_model_as_a_block() -> None:
+    result = run(answer_of("picture", {}))
+    source = {"type": "base64", "media_type": "image/png", "data": "aGk="}
+    assert result["content"] == [{"type": "image", "source": source}]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "why"),
+    [
+        ("late", {}, "imed out"),
+        ("fails", {}, "Internal server error"),
+        ("picture", {"a b": "x"}, "is not of type 'integer'"),
+    ],
+)
+def test_what_a_server_does_wrong_is_an_error_result(
+    name: str, given: dict[str, Any], why: str
+) -> None:
+    result = run(answer_of(name, given))
+    assert result["is_error"] is True
+    assert why in str(result["content"])
+
+
+def test_an_unknown_name_among_those_picked_is_an_error() -> None:
+    async def pick() -> None:
+        async with Client(odd_server()) as client:
+            with pytest.raises(ValueError, match=r"no tool lade; it has: late, fails"):
+                await mcp_tools(client, Clock(), only=["late", "lade"])
+
+    run(pick())
+
+
+TIME = StdioServerParameters(command=str(Path(sys.executable).with_name("mcp-server-time")))
+
+
+def clocks(agent: str, turn: int, body: dict[str, Any]) -> Any:
+    zone = ["Asia/Tokyo", "No/Where"][turn % 2]
+    return [{"time__get_current_time": {"timezone": zone}}] if turn <= 3 else "Done."
+
+
+async def two_agents(opened: Any, server: Any) -> str:
+    async with opened as session:
+        hub = Hub(session.clock, show=None)
+        members = [Member(name, "What time is it?") for name in ("lead", "helper1")]
+        if server:
+            async with Client(server) as client:
+                tools = await mcp_tools(client, session.clock, prefix="time")
+                await run_team(session.client, hub, members, model=session.model, tools=tools)
+        else:
+            tools = await mcp_tools(None, session.clock, prefix="time")
+            await run_team(session.client, hub, members, model=session.model, tools=tools)
+    return repr([(e.step, e.time, e.kind, e.agent, e.data) for e in hub.log.events])
+
+
+def test_two_agents_at_a_server_nobody_here_wrote_replay_without_it(tmp_path: Path) -> None:
+    first = run(two_agents(recorded("times", scripted(clocks), tmp_path), TIME))
+    assert "Asia/Tokyo" in first
+    for _ in range(50):
+        assert run(two_agents(connect("times", tmp_path), None)) == first
+
+
+def test_a_server_whose_plug_is_pulled_ends_no_agent() -> None:
+    async def pull() -> str:
+        script = in_order([{"get_current_time": {"timezone": "UTC"}}])
+        async with scripted(script) as session, Client(TIME) as client:
+            hub = Hub(session.clock, show=None)
+            hub.register("solo")
+            tools = await mcp_tools(client, session.clock)
+            kill_children()
+            own: Any = {"model": session.model, "system": "You are solo.", "task": "Go."}
+            await run_agent(session.client, hub, "solo", tools=tools, **own)
+        results = [e.data for e in hub.log.events if e.kind == "tool_result"]
+        return f"{hub.boxes['solo'].status} {results[0]['error']} {results[0]['text']}"
+
+    assert "done True RuntimeError: MCPError: Connection closed" in run(pull())
+
+
+def kill_children() -> None:
+    listed = ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())]
+    for line in subprocess.run(
+        listed, capture_output=True, text=True, check=True
+    ).stdout.splitlines():
+        if "mcp-server-time" in line:
+            os.kill(int(line.split()[0]), 9)
