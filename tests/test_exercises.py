@@ -19,9 +19,22 @@ from .answers import (
     lesson_08,
     lesson_break,
 )
+from .conftest import EXTRA
 
 FIRST = (lesson_00, lesson_01, lesson_02, lesson_03)
-LESSONS = (*FIRST, lesson_04, lesson_05, lesson_06, lesson_07, lesson_08, lesson_break)
+LESSONS: tuple[Any, ...] = (
+    *FIRST,
+    lesson_04,
+    lesson_05,
+    lesson_06,
+    lesson_07,
+    lesson_08,
+    lesson_break,
+)
+if EXTRA:
+    from .answers import lesson_09
+
+    LESSONS = (*LESSONS, lesson_09)
 RIGHT: list[tuple[str, Any]] = [case for lesson in LESSONS for case in lesson.RIGHT]
 WRONG: list[tuple[str, Any, str]] = [case for lesson in LESSONS for case in lesson.WRONG]
 

@@ -35,7 +35,7 @@ def case_tools(
     client: Client, hub: Hub, case: Case, files: Sequence[Tool], settings: dict[str, Any]
 ) -> tuple[list[Tool], Delegation]:
     """Return the orchestrator's tools, and the delegation that holds those of its subagents."""
-    toolbox = by_name([*files, gateway_tool(case.customer, case.charges)])
+    toolbox = by_name([gateway_tool(case.customer, case.charges)]) | by_name(files)
     watch = {"compliance_reviewer": case.review}
     delegation = Delegation(client, hub, ROLES, toolbox, settings, watch)
     return [task_tool(delegation), refund_tool(case)], delegation

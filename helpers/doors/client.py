@@ -100,7 +100,7 @@ async def mcp_tools(
 def calling(client: Client | None, clock: Clock, whom: str, name: str, seconds: float) -> Any:
     """Return the handler that calls a tool of the server through the clock's door."""
 
-    async def handler(arguments: Arguments) -> list[dict[str, Any]]:
+    async def handler(arguments: Arguments) -> str | list[dict[str, Any]]:
         given = dict(arguments.model_extra or {})
 
         async def go() -> dict[str, Any]:
@@ -114,8 +114,9 @@ def calling(client: Client | None, clock: Clock, whom: str, name: str, seconds: 
             return {"error": bool(result.is_error), "blocks": blocks}
 
         answer = await clock.ask(whom, {name: given}, go)
+        texts = [block.get("text") for block in answer["blocks"]]
         if answer["error"]:
-            raise RuntimeError("\n".join(block.get("text", "") for block in answer["blocks"]))
-        return answer["blocks"] or [{"type": "text", "text": "(empty)"}]
+            raise RuntimeError("\n".join(filter(None, texts)))
+        return answer["blocks"] if None in texts else "\n".join(texts)
 
     return handler
