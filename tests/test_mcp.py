@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp import Client, StdioServerParameters, types
+from mcp import Client, types
 from mcp.server import Server
 
 from helpers.agent import run_agent
 from helpers.billing import Case, ComplianceVerdict, Ledger, Mandate, gateway_tool, refund_tool
-from helpers.doors import elicited, mcp_server, mcp_tools
+from helpers.doors import elicited, mcp_server, mcp_tools, program
 from helpers.hub import Clock, Hub
 from helpers.lessons.notebooks import ROOT
 from helpers.replies import connect, recorded, scripted
@@ -270,9 +270,6 @@ def test_an_unknown_name_among_those_picked_is_an_error() -> None:
     run(pick())
 
 
-TIME = StdioServerParameters(command=str(Path(sys.executable).with_name("mcp-server-time")))
-
-
 def clocks(agent: str, turn: int, body: dict[str, Any]) -> Any:
     zone = ["Asia/Tokyo", "No/Where"][turn % 2]
     return [{"time__get_current_time": {"timezone": zone}}] if turn <= 3 else "Done."
@@ -283,7 +280,7 @@ async def two_agents(opened: Any, server: Any) -> str:
         hub = Hub(session.clock, show=None)
         members = [Member(name, "What time is it?") for name in ("lead", "helper1")]
         if server:
-            async with Client(server) as client:
+            async with Client(program(server)) as client:
                 tools = await mcp_tools(client, session.clock, prefix="time")
                 await run_team(session.client, hub, members, model=session.model, tools=tools)
         else:
@@ -293,7 +290,7 @@ async def two_agents(opened: Any, server: Any) -> str:
 
 
 def test_two_agents_at_a_server_nobody_here_wrote_replay_without_it(tmp_path: Path) -> None:
-    first = run(two_agents(recorded("times", scripted(clocks), tmp_path), TIME))
+    first = run(two_agents(recorded("times", scripted(clocks), tmp_path), "mcp-server-time"))
     assert "Asia/Tokyo" in first
     for _ in range(50):
         assert run(two_agents(connect("times", tmp_path), None)) == first
@@ -302,7 +299,7 @@ def test_two_agents_at_a_server_nobody_here_wrote_replay_without_it(tmp_path: Pa
 def test_a_server_whose_plug_is_pulled_ends_no_agent() -> None:
     async def pull() -> str:
         script = in_order([{"get_current_time": {"timezone": "UTC"}}])
-        async with scripted(script) as session, Client(TIME) as client:
+        async with scripted(script) as session, Client(program("mcp-server-time")) as client:
             hub = Hub(session.clock, show=None)
             hub.register("solo")
             tools = await mcp_tools(client, session.clock)
@@ -322,3 +319,12 @@ def kill_children() -> None:
     ).stdout.splitlines():
         if "mcp-server-time" in line:
             os.kill(int(line.split()[0]), 9)
+
+
+def test_a_program_that_is_not_there_is_named() -> None:
+    async def start() -> None:
+        async with program("no-such-server"):
+            pass
+
+    with pytest.raises(ValueError, match=r"no program no-such-server"):
+        run(start())

@@ -7,7 +7,7 @@ if not find_spec("mcp"):
         'tools over MCP are an extra: run `%pip install -q -e "..[mcp]"`, then restart'
     )
 
-from .client import mcp_tools
+from .client import mcp_tools, program
 from .server import elicited, mcp_server
 
-__all__ = ["elicited", "mcp_server", "mcp_tools"]
+__all__ = ["elicited", "mcp_server", "mcp_tools", "program"]

@@ -1,16 +1,38 @@
 """Tools of any MCP server for an agent; its answers come through the clock's door."""
 
 import base64
-from collections.abc import Sequence
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from mcp import Client, types
+from mcp import Client, StdioServerParameters, types
+from mcp.client.stdio import stdio_client
 from pydantic import ConfigDict, model_validator
 
 from ..hub import Clock
 from ..tools import Arguments, Tool
+
+
+@asynccontextmanager
+async def program(name: str, *arguments: str) -> AsyncIterator[Any]:
+    """Start a server as a child process, for one `Client`; what it logs is dropped.
+
+    ValueError: there is no such program beside this Python or on the PATH.
+    """
+    beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    found = shutil.which(name, path=beside)
+    if not found:
+        raise ValueError(f"there is no program {name}: is it installed?")
+    command = StdioServerParameters(command=found, args=[*arguments])
+    async with stdio_client(command, errlog=subprocess.DEVNULL) as streams:
+        yield streams
 
 
 def json_arguments(schema: dict[str, Any]) -> type[Arguments]:
