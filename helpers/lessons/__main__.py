@@ -5,6 +5,7 @@ import shlex
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from subprocess import CalledProcessError
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
@@ -13,6 +14,7 @@ from .home import sync
 from .mains import MAINS
 from .notebooks import ROOT, execute, normalise, notebook_paths
 from .recording import record
+from .site import build
 from .sizes import report
 from .workbook import make, open_lab
 
@@ -85,6 +87,21 @@ def open_workbook(fresh: list[str] | None, options: list[str]) -> None:
     open_lab(options)
 
 
+def build_site(folder: Path) -> bool:
+    """Build the series as a static site, for a browser tab. Needs the extra `site`, and npm."""
+    if not find_spec("jupyterlite_core"):
+        print('not built: it needs an extra: pip install -e ".[site]"', file=sys.stderr)
+        return False
+    try:
+        site = build(folder.resolve())
+    except (ValueError, OSError, CalledProcessError) as error:
+        print(f"not built: {error}", file=sys.stderr)
+        return False
+    size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
+    print(f"built {site}, {size / 1e6:.0f} MB; to look at it: python -m http.server -d {site}")
+    return True
+
+
 VERBS = {"run": run, "write": write, "fill": fill, "sync": sync_all, "record": record}
 
 
@@ -99,6 +116,8 @@ def main() -> int:
     one.add_argument("--to", choices=MAINS, default="04", help="the last lesson to copy (04)")
     one = verbs.add_parser("open", help=open_workbook.__doc__, description=open_workbook.__doc__)
     one.add_argument("--fresh", nargs="*", metavar="LESSON", help="make it anew: 03, or all")
+    one = verbs.add_parser("site", help=build_site.__doc__, description=build_site.__doc__)
+    one.add_argument("folder", metavar="DIR", type=Path, help="a new folder")
     verbs.add_parser("sizes", help=report.__doc__, description=report.__doc__)
     options, others = parser.parse_known_args()
     if options.verb == "open":
@@ -109,6 +128,8 @@ def main() -> int:
     if options.verb == "sizes":
         print(report())
         return 0
+    if options.verb == "site":
+        return 0 if build_site(options.folder) else 1
     if options.verb == "copy":
         return 0 if copy_out(options.folder, options.to) else 1
     paths = [path.resolve() for path in options.paths] or notebook_paths()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -112,6 +113,8 @@ def connect(name: str, folder: Path | None = None) -> Opening:
     """
     mode = setting("COOKBOOK_CLIENT", "recorded")
     folder = folder or Path(setting("COOKBOOK_RECORDINGS") or FOLDER)
+    if sys.platform == "emscripten" and mode in ("live", "record"):
+        raise SettingError("a browser tab plays recordings and scripts only: no key belongs there")
     if mode == "record":
         return recorded(name, _live(), folder)
     return _live() if mode == "live" else _replayed(name, folder, mode)

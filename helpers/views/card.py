@@ -1,16 +1,24 @@
 """A question to the person, with a button for each choice and a field for the reason."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
+from uuid import uuid4
 
 import ipywidgets
-from IPython.display import display
+from IPython.display import HTML, Javascript, display
 
 from ..steering import Answer
 
 Say = Callable[[str, str], None]
+CLICKED = """document.querySelectorAll(".NAME button").forEach(button => button.onclick = () => {
+    const all = button.parentElement.querySelectorAll("button");
+    all.forEach(one => one.disabled = true);
+    const why = button.parentElement.querySelector("input").value;
+    new BroadcastChannel("NAME").postMessage([button.textContent, why]);
+})"""
 STYLES = {"Approve": "success", "Raise": "success", "Deny": "danger", "End": "danger"}
 
 
@@ -50,5 +58,23 @@ def card(
         if not answer.done():
             answer.set_result(Answer(choice, reason))
 
-    display(Card(str(question), choices, say, reason))
+    if sys.platform == "emscripten":
+        show_in_a_tab(str(question), choices, say, reason)
+    else:
+        display(Card(str(question), choices, say, reason))
     return answer
+
+
+def show_in_a_tab(text: str, choices: Sequence[str], say: Say, reason: str) -> None:
+    """Show a card in a browser tab: no widget is heard there while a cell awaits, a channel is."""
+    import js  # type: ignore[import-not-found]
+    from pyodide.ffi import create_proxy  # type: ignore[import-not-found]
+
+    name = f"card-{uuid4().hex}"
+    channel = js.BroadcastChannel.new(name)
+    channel.onmessage = create_proxy(lambda message: say(*message.data.to_py()))
+    buttons = "".join(f"<button>{escape(choice)}</button> " for choice in choices)
+    field = f'<input value="{escape(reason)}" aria-label="reason" size="40"> '
+    words = f'<b role="alert">{escape(text)}</b><br>'
+    display(HTML(f'<div class="{name}">{words}{field}{buttons}</div>'))
+    display(Javascript(CLICKED.replace("NAME", name)))
