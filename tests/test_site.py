@@ -1,0 +1,122 @@
+"""The static site in a real browser: lessons run as they are, and nothing is asked of another host."""
+
+import functools
+import json
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from helpers.lessons.notebooks import ROOT
+from helpers.lessons.site import build
+
+pytestmark = pytest.mark.ci
+ALONE = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+SHOWN = ("text/plain", "text/html", "image/svg+xml")
+IDLE = """() => {
+    const widget = window.jupyterapp?.shell?.currentWidget;
+    return widget?.context?.isReady && widget.sessionContext.session?.kernel?.status == "idle";
+}"""
+RUN_ALL = """async () => {
+    const app = window.jupyterapp;
+    await app.commands.execute("notebook:run-all-cells");
+    return JSON.stringify(app.shell.currentWidget.content.model.toJSON());
+}"""
+RUN = """async (text) => {
+    const app = window.jupyterapp, model = app.shell.currentWidget.content.model;
+    const place = [...model.cells].findIndex((cell) => cell.type == "code" && cell.sharedModel.source.includes(text));
+    app.shell.currentWidget.content.activeCellIndex = place;
+    await app.commands.execute("notebook:run-cell");
+    return JSON.stringify(model.cells.get(place).outputs.toJSON());
+}"""
+WRITE = """([text, source]) => {
+    const model = window.jupyterapp.shell.currentWidget.content.model;
+    const cell = [...model.cells].find((one) => one.type == "code" && one.sharedModel.source.includes(text));
+    cell.sharedModel.setSource(source);
+}"""
+
+
+class Handler(SimpleHTTPRequestHandler):
+    extensions_map = {
+        **SimpleHTTPRequestHandler.extensions_map,
+        ".mjs": "text/javascript",
+        ".wasm": "application/wasm",
+    }
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the site, built anew and served from this machine."""
+    folder = build(tmp_path_factory.mktemp("site") / "out")
+    handler = functools.partial(Handler, directory=str(folder))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def page(site: str) -> Iterator[Any]:
+    """A page of a browser that reaches no other host; `hosts` has those it asked."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ALONE)
+        page: Any = browser.new_page(viewport={"width": 1300, "height": 1000})
+        page.set_default_timeout(120_000)
+        hosts = set[str]()
+        page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
+        yield page
+        assert {host for host in hosts if host.startswith(("127.", "localhost"))} == hosts - {""}
+        browser.close()
+
+
+def opened(page: Any, site: str, name: str = "") -> None:
+    page.goto(f"{site}/lab/index.html?path=notebooks/{name}" if name else f"{site}/index.html")
+    page.wait_for_function(IDLE)
+
+
+def shown(outputs: list[Any]) -> tuple[str, list[dict[str, str]]]:
+    """Return what a cell printed, and what else it shows."""
+    printed, rest = "", []
+    for out in outputs:
+        if out["output_type"] == "stream":
+            printed += "".join(out["text"])
+        else:
+            data = out.get("data", {"error": str(out.get("traceback"))})
+            rest.append({k: "".join(v) for k, v in data.items() if k in (*SHOWN, "error")})
+    return printed, rest
+
+
+@pytest.mark.parametrize("number", ["00", "03", "06", "07"])
+def test_a_lesson_shows_in_a_tab_what_it_shows_here(page: Any, site: str, number: str) -> None:
+    path = next((ROOT / "notebooks").glob(f"{number}_*.ipynb"))
+    opened(page, site, "" if number == "00" else path.name)
+    got, want = json.loads(page.evaluate(RUN_ALL)), json.loads(path.read_text(encoding="utf-8"))
+    pairs = zip(got["cells"], want["cells"], strict=True)
+    differ = [
+        (theirs["id"], shown(ours["outputs"]), shown(theirs["outputs"]))
+        for ours, theirs in pairs
+        if theirs["cell_type"] == "code" and shown(ours["outputs"]) != shown(theirs["outputs"])
+    ]
+    assert differ == []
+
+
+def test_a_click_at_the_gate_is_heard_while_the_cell_awaits(page: Any, site: str) -> None:
+    opened(page, site, "06_guard_the_refund.ipynb")
+    gate = "async def gate(request):\n    print(request)\n    return await card(request)"
+    page.evaluate(WRITE, ["decide = Approval", gate])
+    for start in ("import asyncio\nfrom dataclasses", "async def try_refund", "async def gate"):
+        page.evaluate(RUN, start)
+    page.evaluate(f"() => {{ window.told = ({RUN})('The same four agents') }}")
+    page.evaluate(f"() => {{ window.told = ({RUN})('connect(\"06_cust_12345\") as session') }}")
+    page.get_by_role("button", name="Approve").click()
+    assert "The duplicate was refunded" in page.evaluate("async () => await window.told")
