@@ -1,11 +1,11 @@
-"""The static site in a real browser: lessons run as they are, and nothing is asked of another host."""
+"""The static site in a real browser: lessons run as they are, and no other host is asked."""
 
 import functools
 import json
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -26,20 +26,21 @@ RUN_ALL = """async () => {
 }"""
 RUN = """async (text) => {
     const app = window.jupyterapp, model = app.shell.currentWidget.content.model;
-    const place = [...model.cells].findIndex((cell) => cell.type == "code" && cell.sharedModel.source.includes(text));
+    const fits = (cell) => cell.type == "code" && cell.sharedModel.source.includes(text);
+    const place = [...model.cells].findIndex(fits);
     app.shell.currentWidget.content.activeCellIndex = place;
     await app.commands.execute("notebook:run-cell");
     return JSON.stringify(model.cells.get(place).outputs.toJSON());
 }"""
 WRITE = """([text, source]) => {
     const model = window.jupyterapp.shell.currentWidget.content.model;
-    const cell = [...model.cells].find((one) => one.type == "code" && one.sharedModel.source.includes(text));
-    cell.sharedModel.setSource(source);
+    const fits = (cell) => cell.type == "code" && cell.sharedModel.source.includes(text);
+    [...model.cells].find(fits).sharedModel.setSource(source);
 }"""
 
 
 class Handler(SimpleHTTPRequestHandler):
-    extensions_map = {
+    extensions_map: ClassVar[dict[str, str]] = {
         **SimpleHTTPRequestHandler.extensions_map,
         ".mjs": "text/javascript",
         ".wasm": "application/wasm",

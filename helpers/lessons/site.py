@@ -139,7 +139,7 @@ def write_lock(folder: Path) -> list[str]:
 
 def write_settings(lite: Path, packages: list[str]) -> None:
     env = {
-        "HOME": "/home/pyodide",
+        "HOME": "/tmp",
         "PYTHONPATH": "/drive",  # `helpers` as the learner sees and edits it
         "PYTHONSTARTUP": "/lib/python3.14/site-packages/_tab.py",
     }
