@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -39,12 +39,11 @@ WRITE = """([text, source]) => {
 }"""
 
 
+TYPES = {".mjs": "text/javascript", ".wasm": "application/wasm"}
+
+
 class Handler(SimpleHTTPRequestHandler):
-    extensions_map: ClassVar[dict[str, str]] = {
-        **SimpleHTTPRequestHandler.extensions_map,
-        ".mjs": "text/javascript",
-        ".wasm": "application/wasm",
-    }
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | TYPES
 
     def log_message(self, *args: Any) -> None:
         """Say nothing."""
