@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 from pathlib import Path
+from typing import Any
 
 from ..billing import Case, ComplianceVerdict, Ledger, Mandate, gateway_tool, refund_tool
 from . import elicited, mcp_server
@@ -19,11 +20,11 @@ def case_of(options: argparse.Namespace) -> Case:
     return case
 
 
-async def serve_stdio(server: object) -> None:
+async def serve_stdio(server: Any) -> None:
     from mcp.server.stdio import stdio_server
 
     async with stdio_server() as (read, write):
-        await server.run(read, write, server.create_initialization_options())  # type: ignore[attr-defined]
+        await server.run(read, write, server.create_initialization_options())
 
 
 def main() -> int:

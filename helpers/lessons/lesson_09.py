@@ -3,6 +3,8 @@
 from importlib.util import find_spec
 from typing import Any
 
+from pydantic import ValidationError
+
 from ..billing.refund import Case, Ledger, Mandate, RefundArguments, refund_tool
 from ..hub import Clock
 from ..tools import NoArguments, Tool, ToolCall, call_tool
@@ -37,8 +39,8 @@ async def check_past_the_schema(answer: Any) -> str | None:
     case = Case("cust_12345", Mandate("Resolve it."), Ledger(), approve=lambda request: None)
     try:
         RefundArguments.model_validate(answer)
-    except ValueError as error:
-        return f"the schema already refuses that: {error.errors()[0]['msg']}"  # type: ignore[attr-defined]
+    except ValidationError as error:
+        return f"the schema already refuses that: {error.errors()[0]['msg']}"
     if answer["customer_id"] == case.customer and answer["amount"] == "49.99":
         return "that is the honest call: lie about something"
     call = ToolCall("toolu_1", "issue_refund", answer)
