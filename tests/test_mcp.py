@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from helpers.replies import connect, recorded, scripted
 from helpers.team import Member, run_team
 from helpers.tools import ToolCall, by_name, call_tool
 
-from .support import in_order, run
+from .support import in_order, run, settle
 
 YES = types.ElicitResult(action="accept", content={"approve": True})
 ARGS = {"amount": "49.99", "reason": "twice", "customer_id": "cust_12345"}
@@ -261,6 +262,36 @@ def test_what_a_server_does_wrong_is_an_error_result(
     assert why in str(result["content"])
 
 
+def test_a_call_that_is_cancelled_is_cancelled_at_the_server_and_the_next_one_works() -> None:
+    ends: list[str] = []
+
+    async def on_call(context: Any, params: Any) -> types.CallToolResult:
+        if params.name == "slow":
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ends.append("cancelled at the server")
+        return types.CallToolResult(content=[types.TextContent(type="text", text="here")])
+
+    async def list_tools(context: Any, params: Any) -> types.ListToolsResult:
+        names = ("slow", "quick")
+        tools = [types.Tool(name=name, input_schema={"type": "object"}) for name in names]
+        return types.ListToolsResult(tools=tools)
+
+    async def cancel() -> dict[str, Any]:
+        async with Client(Server("s", on_list_tools=list_tools, on_call_tool=on_call)) as client:
+            tools = by_name(await mcp_tools(client, Clock()))
+            task = asyncio.create_task(call_tool(tools, ToolCall("toolu_1", "slow", {})))
+            await settle(50)
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled()
+            return await call_tool(tools, ToolCall("toolu_2", "quick", {}))
+
+    assert run(cancel())["content"] == "here"
+    assert ends == ["cancelled at the server"]
+
+
 def test_an_unknown_name_among_those_picked_is_an_error() -> None:
     async def pick() -> None:
         async with Client(odd_server()) as client:
@@ -289,9 +320,13 @@ async def two_agents(opened: Any, server: Any) -> str:
     return repr([(e.step, e.time, e.kind, e.agent, e.data) for e in hub.log.events])
 
 
-def test_two_agents_at_a_server_nobody_here_wrote_replay_without_it(tmp_path: Path) -> None:
+def test_two_agents_at_a_server_nobody_here_wrote_replay_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = run(two_agents(recorded("times", scripted(clocks), tmp_path), "mcp-server-time"))
     assert "Asia/Tokyo" in first
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     for _ in range(50):
         assert run(two_agents(connect("times", tmp_path), None)) == first
 
