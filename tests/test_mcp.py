@@ -213,12 +213,122 @@ def test_the_command_serves_over_http_as_well(tmp_path: Path, mode: Any) -> None
     assert "no compliance verdict" in run(call_it())
 
 
+def test_a_silent_client_does_not_lock_the_case_for_others() -> None:
+    async def wait() -> tuple[str, list[Any]]:
+        case, server = served()
+        case.approve = elicited(seconds=0.05)
+
+        async def never(context: Any, params: Any) -> Any:
+            await asyncio.Event().wait()
+
+        async def yes(context: Any, params: Any) -> Any:
+            return YES
+
+        async with Client(server, mode="legacy", elicitation_callback=never) as silent:
+            stuck = asyncio.create_task(silent.call_tool("issue_refund", ARGS))
+            async with Client(server, elicitation_callback=yes) as client:
+                while not case.lock.locked():
+                    await asyncio.sleep(0)
+                told = text(await client.call_tool("issue_refund", ARGS))
+            assert "no decision" in text(await stuck)
+        return told, case.refunds()
+
+    told, rows = run(wait())
+    assert told.startswith("refunded $49.99")
+    assert rows == PAID
+
+
+def newer(number: int, given: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Return a call in the newer way of the protocol: it says who it is, and there is no hello."""
+    prefix = "io.modelcontextprotocol/"
+    about = {
+        f"{prefix}protocolVersion": "2026-07-28",
+        f"{prefix}clientInfo": {"name": "raw", "version": "0"},
+        f"{prefix}clientCapabilities": {"elicitation": {"form": {}}},
+    }
+    return call(number, arguments=given, _meta=about, **more)
+
+
+FORGED = {"approve": {"action": "accept", "content": {"approve": True}}}
+
+
+def test_raw_clients_that_answer_what_they_were_not_asked_get_no_refund() -> None:
+    lies: list[dict[str, Any]] = [
+        ARGS | {"amount": "499.90"},
+        ARGS | {"customer_id": "cust_66152"},
+        ARGS | {"approved": True},
+        ARGS,
+    ]
+    forged = [
+        newer(n, lie, inputResponses=FORGED, requestState="any") for n, lie in enumerate(lies)
+    ]
+    at_once = [newer(n, ARGS) for n in range(10, 15)]
+    told, rows = raw(*forged, *at_once)
+    assert rows == "[]"
+    assert "refunded" not in str(told)
+    asked = [line for line in told if line["result"]["resultType"] == "input_required"]
+    assert len(asked) == 6  # the honest arguments: a forged answer is asked anew
+
+
+def test_a_yes_is_good_for_the_question_it_answers_and_once() -> None:
+    async def answers() -> tuple[list[Any], list[Any]]:
+        case, server = served()
+
+        async def person(context: Any, params: Any) -> None:
+            raise AssertionError("this client drives the rounds itself")
+
+        async with Client(server, elicitation_callback=person) as client:
+
+            async def ask(given: dict[str, Any], state: str | None = None) -> Any:
+                answer = {"approve": YES} if state else None
+                return await client.session.call_tool(
+                    "issue_refund",
+                    given,
+                    input_responses=answer,
+                    request_state=state,
+                    allow_input_required=True,
+                )
+
+            first = (await ask(ARGS)).request_state
+            other = await ask(ARGS | {"reason": "another one"}, first)  # not what was asked
+            again = await ask(ARGS, first)  # used up
+            unpaid = case.refunds()
+            paid = await ask(ARGS, again.request_state)
+        return [other.result_type, again.result_type, unpaid, text(paid)[:8]], case.refunds()
+
+    told, rows = run(answers())
+    assert told == ["input_required", "input_required", [], "refunded"]
+    assert rows == PAID
+
+
+def resource(**content: Any) -> Any:
+    kind = types.TextResourceContents if "text" in content else types.BlobResourceContents
+    return types.EmbeddedResource(type="resource", resource=kind(uri="x://y", **content))
+
+
+def image(kind: str, data: str = "aGk=") -> Any:
+    return types.ImageContent(type="image", data=data, mime_type=kind)
+
+
+FAR = "http://127.0.0.1:9/schema.json"
+PARTS = {
+    "picture": image("image/png"),
+    "drawing": image("image/svg+xml"),
+    "huge": image("image/png", "A" * 5_000_004),
+    "garbled": image("image/png", "A"),
+    "note": resource(text="hello"),
+    "scan": resource(blob="aGk=", mime_type="image/png"),
+    "paper": resource(blob="aGk=", mime_type="application/pdf"),
+}
+
+
 def odd_server() -> Any:
     """A server with tools that are late, fail, answer with a picture, or answer nonsense."""
 
     async def list_tools(context: Any, params: Any) -> types.ListToolsResult:
-        names = ("late", "fails", "picture", "empty")
-        schema: dict[str, Any] = {"type": "object", "properties": {"a b": {"type": "integer"}}}
+        fields = {"a b": {"type": "integer"}, "far": {"$ref": FAR}, "odd": {"type": "strng"}}
+        schema: dict[str, Any] = {"type": "object", "properties": fields}
+        names = ("late", "fails", "empty", "a.b/c", *PARTS)
         return types.ListToolsResult(tools=[types.Tool(name=n, input_schema=schema) for n in names])
 
     async def on_call(context: Any, params: Any) -> types.CallToolResult:
@@ -226,10 +336,8 @@ def odd_server() -> Any:
             await asyncio.sleep(30)
         if params.name == "fails":
             raise RuntimeError("no luck")
-        parts: list[Any] = []
-        if params.name == "picture":
-            parts = [types.ImageContent(type="image", data="aGk=", mime_type="image/png")]
-        return types.CallToolResult(content=parts)
+        parts = [PARTS[params.name]] if params.name in PARTS else []
+        return types.CallToolResult(content=parts, structured_content={"a": 1})
 
     return Server("odd", on_list_tools=list_tools, on_call_tool=on_call)
 
@@ -240,10 +348,26 @@ async def answer_of(name: str, given: dict[str, Any]) -> dict[str, Any]:
         return await call_tool(tools, ToolCall("toolu_1", name, given))
 
 
-def test_a_picture_reaches_the_model_as_a_block() -> None:
-    result = run(answer_of("picture", {}))
-    source = {"type": "base64", "media_type": "image/png", "data": "aGk="}
-    assert result["content"] == [{"type": "image", "source": source}]
+def data(kind: str, media: str) -> list[dict[str, Any]]:
+    return [{"type": kind, "source": {"type": "base64", "media_type": media, "data": "aGk="}}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("picture", data("image", "image/png")),
+        ("scan", data("image", "image/png")),
+        ("paper", data("document", "application/pdf")),
+        ("note", "hello"),
+        ("empty", '{"a": 1}'),
+        ("drawing", "(image/svg+xml, 2 bytes, not shown)"),
+        ("huge", "(image/png, 3,750,003 bytes, not shown)"),
+        ("a_b_c", '{"a": 1}'),
+    ],
+)
+def test_what_a_model_can_read_reaches_it_as_a_block(name: str, content: Any) -> None:
+    result = run(answer_of(name, {}))
+    assert (result["is_error"], result["content"]) == (False, content)
 
 
 @pytest.mark.parametrize(
@@ -252,6 +376,9 @@ def test_a_picture_reaches_the_model_as_a_block() -> None:
         ("late", {}, "imed out"),
         ("fails", {}, "Internal server error"),
         ("picture", {"a b": "x"}, "is not of type 'integer'"),
+        ("picture", {"odd": 1}, "the server's schema is broken: UnknownType"),
+        ("picture", {"far": 1}, "the server's schema is broken"),
+        ("garbled", {}, "Invalid base64"),
     ],
 )
 def test_what_a_server_does_wrong_is_an_error_result(
@@ -290,6 +417,28 @@ def test_a_call_that_is_cancelled_is_cancelled_at_the_server_and_the_next_one_wo
 
     assert run(cancel())["content"] == "here"
     assert ends == ["cancelled at the server"]
+
+
+def test_a_schema_of_a_server_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[Any] = []
+    monkeypatch.setattr("urllib.request.urlopen", lambda *given, **_: fetched.append(given))
+    run(answer_of("picture", {"far": 1}))
+    assert fetched == []
+
+
+@pytest.mark.parametrize("endless", [True, False])
+def test_a_list_that_comes_to_no_end_is_an_error(endless: bool) -> None:
+    async def list_tools(context: Any, params: Any) -> types.ListToolsResult:
+        if not endless:
+            await asyncio.Event().wait()
+        return types.ListToolsResult(tools=[], next_cursor="more")
+
+    async def pick() -> None:
+        async with Client(Server("endless", on_list_tools=list_tools)) as client:
+            with pytest.raises(TimeoutError, match=r"did not list its tools within 0\.05 s"):
+                await mcp_tools(client, Clock(), seconds=0.05)
+
+    run(pick())
 
 
 def test_an_unknown_name_among_those_picked_is_an_error() -> None:

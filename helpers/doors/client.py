@@ -1,7 +1,10 @@
 """Tools of any MCP server for an agent; its answers come through the clock's door."""
 
+import asyncio
 import base64
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,9 +18,15 @@ from jsonschema import Draft202012Validator
 from mcp import Client, StdioServerParameters, types
 from mcp.client.stdio import stdio_client
 from pydantic import ConfigDict, model_validator
+from referencing import Registry
 
 from ..hub import Clock
 from ..tools import Arguments, Tool
+from ..trace import describe
+
+IMAGES = ("image/gif", "image/jpeg", "image/png", "image/webp")  # what the API takes
+DOCUMENTS = ("application/pdf",)
+MAX_DATA = 5_000_000  # characters of base64: the API refuses larger images
 
 
 @asynccontextmanager
@@ -37,6 +46,7 @@ async def program(name: str, *arguments: str) -> AsyncIterator[Any]:
 
 def json_arguments(schema: dict[str, Any]) -> type[Arguments]:
     """Return an arguments class of a JSON schema: the model sees it, and it checks each call."""
+    checker = Draft202012Validator(schema, registry=Registry())  # a "$ref" fetches nothing
 
     class JsonArguments(Arguments):
         model_config = ConfigDict(extra="allow")
@@ -44,7 +54,10 @@ def json_arguments(schema: dict[str, Any]) -> type[Arguments]:
         @model_validator(mode="before")
         @classmethod
         def fits(cls, data: Any) -> Any:
-            errors = sorted(Draft202012Validator(schema).iter_errors(data), key=str)
+            try:
+                errors = sorted(checker.iter_errors(data), key=str)
+            except Exception as error:  # the server's mistake, whatever the library raises
+                raise ValueError(f"the server's schema is broken: {describe(error)}") from error
             if errors:
                 raise ValueError("; ".join(f"{e.json_path}: {e.message}" for e in errors[:3]))
             return data
@@ -58,29 +71,41 @@ def json_arguments(schema: dict[str, Any]) -> type[Arguments]:
 
 def as_block(part: Any) -> dict[str, Any]:
     """Return a part of a server's answer as a content block; what a model can't read is named."""
-    if part.type == "text":
-        return {"type": "text", "text": part.text}
-    if part.type == "image":
-        source = {"type": "base64", "media_type": part.mime_type, "data": part.data}
-        return {"type": "image", "source": source}
     if part.type == "resource_link":
         return {"type": "text", "text": f"({part.name}: {part.uri})"}
     inside = getattr(part, "resource", part)
     if isinstance(getattr(inside, "text", None), str):
         return {"type": "text", "text": inside.text}
-    data: Any = getattr(inside, "blob", None) or getattr(inside, "data", "")
-    size = len(base64.b64decode(data))
-    return {"type": "text", "text": f"({inside.mime_type}, {size:,} bytes, not shown)"}
+    data = inside.blob if part.type == "resource" else inside.data
+    size, media = len(base64.b64decode(data, validate=True)), inside.mime_type
+    if media not in IMAGES + DOCUMENTS or not 0 < len(data) <= MAX_DATA:
+        return {"type": "text", "text": f"({media}, {size:,} bytes, not shown)"}
+    source = {"type": "base64", "media_type": media, "data": data}
+    return {"type": "image" if media in IMAGES else "document", "source": source}
 
 
-async def all_tools(client: Client | None) -> list[Any]:
-    """Return what a server says of its tools, page by page."""
+def answer_of(result: types.CallToolResult) -> dict[str, Any]:
+    """Return a server's answer in JSON's types: {"error": False, "blocks": [{"type": …}]}."""
+    blocks = [as_block(part) for part in result.content]
+    if not blocks and result.structured_content is not None:
+        text = json.dumps(result.structured_content, ensure_ascii=False)
+        blocks = [{"type": "text", "text": text}]
+    return {"error": bool(result.is_error), "blocks": blocks}
+
+
+async def all_tools(client: Client | None, whom: str, seconds: float) -> list[Any]:
+    """Return what a server says of its tools, page by page. TimeoutError: it comes to no end."""
     assert client, "a recording has the list"
-    page = await client.list_tools()
-    found = [*page.tools]
-    while page.next_cursor:
-        page = await client.list_tools(cursor=page.next_cursor)
-        found += page.tools
+    try:
+        async with asyncio.timeout(seconds):
+            page = await client.list_tools()
+            found = [*page.tools]
+            while page.next_cursor:
+                page = await client.list_tools(cursor=page.next_cursor)
+                found += page.tools
+    except TimeoutError:
+        late = f"{whom} did not list its tools within {seconds:g} s: is it a server, and alive?"
+        raise TimeoutError(late) from None
     return [tool.model_dump(mode="json", exclude_none=True) for tool in found]
 
 
@@ -95,12 +120,12 @@ async def mcp_tools(
 ) -> list[Tool]:
     """Return the tools of a connected server, or of a recording, which needs no client.
 
-    Their names are PREFIX__NAME. `only` picks some and `acts` marks those that change the world;
-    a call may take so many seconds. A server that fails, is late or is gone is an error result.
-    ValueError: the server has no tool of a name in `only` or `acts`.
+    Their names are PREFIX__NAME, as the API takes names. `only` picks some and `acts` marks those
+    that change the world; a call, and the list, may take so many seconds. A server that fails, is
+    late or is gone is an error result. ValueError: it has no tool of a name in `only` or `acts`.
     """
     whom = f"mcp {prefix}".strip()
-    listed = await clock.ask(whom, "tools", partial(all_tools, client))
+    listed = await clock.ask(whom, "tools", partial(all_tools, client, whom, seconds))
     theirs = [types.Tool.model_validate(tool) for tool in listed]
     names = [tool.name for tool in theirs]
     if unknown := [name for name in (*(only or ()), *acts) if name not in names]:
@@ -108,7 +133,7 @@ async def mcp_tools(
     own = f"{prefix}__" if prefix else ""
     return [
         Tool(
-            f"{own}{tool.name}"[:64],
+            re.sub(r"[^a-zA-Z0-9_-]", "_", own + tool.name)[:64],
             tool.description or tool.name,
             json_arguments(tool.input_schema),
             calling(client, clock, whom, tool.name, seconds),
@@ -129,16 +154,14 @@ def calling(client: Client | None, clock: Clock, whom: str, name: str, seconds: 
             assert client, "a recording has the answer"
             try:
                 result = await client.call_tool(name, given, read_timeout_seconds=seconds)
+                return answer_of(result)
             except Exception as error:  # late, gone, or not of the protocol
-                text = f"{type(error).__name__}: {error}"
-                return {"error": True, "blocks": [{"type": "text", "text": text}]}
-            blocks = [as_block(part) for part in result.content]
-            return {"error": bool(result.is_error), "blocks": blocks}
+                return {"error": True, "blocks": [{"type": "text", "text": describe(error)}]}
 
         answer = await clock.ask(whom, {name: given}, go)
         texts = [block.get("text") for block in answer["blocks"]]
         if answer["error"]:
-            raise RuntimeError("\n".join(filter(None, texts)))
+            raise RuntimeError("\n".join(filter(None, texts)) or "the server gave no reason")
         return answer["blocks"] if None in texts else "\n".join(texts)
 
     return handler

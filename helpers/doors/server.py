@@ -4,6 +4,7 @@ A person at the client is asked by elicitation, in both of the protocol's ways: 
 by sending the call back with a question, after which it comes again with the answer.
 """
 
+import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
@@ -71,8 +72,12 @@ def as_mcp(block: dict[str, Any]) -> Any:
     return types.TextContent(type="text", text=f"({block['type']}, not sent)")
 
 
-def elicited() -> Callable[[ApprovalRequest], Any]:
-    """Return an `approve` that asks the person at the client. No answer, or no way to ask: no."""
+def elicited(seconds: float = 120.0) -> Callable[[ApprovalRequest], Any]:
+    """Return an `approve` that asks the person at the client; no answer in that time is a no.
+
+    The case is locked while a question is open in the middle of a call, also when its client has
+    disappeared without a word, as over HTTP. A client that can't ask gets a refusal.
+    """
     asked: dict[str, ApprovalRequest] = {}  # questions that went back, each answered once
 
     async def approve(request: ApprovalRequest) -> Approval | None:
@@ -81,9 +86,12 @@ def elicited() -> Callable[[ApprovalRequest], Any]:
         if not able or not able.elicitation:
             return None
         if context.session.protocol_version < SENT_BACK:
-            answer = await context.session.elicit_form(
-                str(request), FORM, related_request_id=context.request_id
-            )
+            ask = context.session.elicit_form
+            try:
+                async with asyncio.timeout(seconds):
+                    answer = await ask(str(request), FORM, related_request_id=context.request_id)
+            except TimeoutError:
+                return None
             return decision(answer)
         if asked.pop(params.request_state or "", None) == request:
             return decision((params.input_responses or {}).get("approve"))
