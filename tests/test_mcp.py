@@ -497,12 +497,8 @@ def test_a_server_whose_plug_is_pulled_ends_no_agent() -> None:
 
 
 def kill_children() -> None:
-    listed = ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())]
-    for line in subprocess.run(
-        listed, capture_output=True, text=True, check=True
-    ).stdout.splitlines():
-        if "mcp-server-time" in line:
-            os.kill(int(line.split()[0]), 9)
+    command = ["pkill", "-9", "-P", str(os.getpid()), "-f", "mcp-server-time"]
+    subprocess.run(command, check=True)
 
 
 def test_a_program_that_is_not_there_is_named() -> None:
