@@ -9,6 +9,7 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Coroutine
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -216,7 +217,25 @@ def test_half_a_step_at_the_end_is_forgotten(recording: Path) -> None:
     whole = part.read_bytes()
     for cut in (1, 5, 40):
         part.write_bytes(whole[:-cut])
-        assert len(Journal(recording, "again", "recorded", "", "m").recording.steps) == 4
+        with closing(Journal(recording, "again", "recorded", "", "m")) as journal:
+            assert len(journal.recording.steps) == 4
+
+
+def test_a_recording_that_another_run_is_writing_is_left_alone(recording: Path) -> None:
+    with closing(Journal(recording, "mine", "recorded", "", "m")) as journal:
+        before = journal.part.read_bytes()
+        log, ended = run(play("mine", team))
+        assert ended == "RecordingError: another run is writing mine.part: wait for its end"
+        assert (log, journal.part.read_bytes()) == ([], before)
+
+
+@pytest.mark.parametrize("cut", [0, 3, 30])
+def test_a_part_without_its_header_is_begun_anew(recording: Path, cut: int) -> None:
+    with closing(Journal(recording, "mine", "recorded", "", "m")) as journal:
+        whole = journal.part.read_bytes()
+    journal.part.write_bytes(whole[:cut])
+    with closing(Journal(recording, "mine", "recorded", "", "m")) as journal:
+        assert journal.part.read_bytes() == whole
 
 
 def test_a_file_written_by_hand_is_never_replaced(recording: Path) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import date
 from functools import wraps
@@ -107,7 +107,6 @@ def connect(name: str, folder: Path | None = None) -> Opening:
     """Open the session of one run, in the mode that COOKBOOK_CLIENT names ("recorded" by default).
 
     Recordings are in this folder, else in that of COOKBOOK_RECORDINGS, else those of the lessons.
-
     Leaving it checks that the recording was played to its end. SettingError: unknown mode, or no
     key in live mode. RecordingError: it can't be read. ReplayError: the run and it disagree.
     """
@@ -261,23 +260,24 @@ async def recorded(
     async with inner as session:
         source = "scripted" if session.mode == "scripted" else "recorded"
         today = f"{session.model}, {date.today()}, anthropic {anthropic.__version__}"
-        journal = Journal(folder, name, source, today, session.model)
-        virtual = isinstance(session.clock, VirtualClock)
-        recorder = Recorder(journal, session.client, virtual, _secrets_out())
-        client = await client_over(Transport(recorder.ask), "recorded")
-        done = len(journal.recording.steps)
-        print(f"record: {f'going on after step {done} of' if done else 'to'} {journal.part.name}")
-        try:
-            async with client, running(recorder.clock, recorder.drive):
-                yield Session(client, recorder.clock, session.model, "record", source)
-            recorder.finish()
-        except TO_MEND:
-            raise  # NAME.part stays: the run is put right, and goes on
-        except Exception:
-            journal.close(recorder.played, recorder.models, badly=True)
-            raise
-        else:
-            path = journal.close(recorder.played, recorder.models, badly=False)
-            print(f"record: {len(recorder.played)} steps are in {path.name}")
-        finally:
-            await recorder.stop()
+        with closing(Journal(folder, name, source, today, session.model)) as journal:
+            virtual = isinstance(session.clock, VirtualClock)
+            recorder = Recorder(journal, session.client, virtual, _secrets_out())
+            client = await client_over(Transport(recorder.ask), "recorded")
+            done = len(journal.recording.steps)
+            to = f"going on after step {done} of" if done else "to"
+            print(f"record: {to} {journal.part.name}")
+            try:
+                async with client, running(recorder.clock, recorder.drive):
+                    yield Session(client, recorder.clock, session.model, "record", source)
+                recorder.finish()
+            except TO_MEND:
+                raise  # NAME.part stays: the run is put right, and goes on
+            except Exception:
+                journal.finish(recorder.played, recorder.models, badly=True)
+                raise
+            else:
+                path = journal.finish(recorder.played, recorder.models, badly=False)
+                print(f"record: {len(recorder.played)} steps are in {path.name}")
+            finally:
+                await recorder.stop()

@@ -1,9 +1,10 @@
 """NAME.part: a recording that grows by one step at a time, and from which a run goes on."""
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from .plain_yaml import dump
 from .recording import (
@@ -15,6 +16,7 @@ from .recording import (
     load,
     parsed,
     plain,
+    put,
     save,
 )
 
@@ -26,17 +28,32 @@ def is_cancelled(step: Step) -> bool:
     return cancelled or (isinstance(step, Answered) and step.ended == "cancelled")
 
 
-def write_part(part: Path, recording: Recording) -> None:
+def in_words(recording: Recording, steps: list[Step]) -> str:
+    """Return the text of a part: the header and the steps, each whole one with its mark."""
     header = {name: getattr(recording, name) for name in ("source", "about", "model")}
-    parts = [dump(header) + "steps:\n", *(dump([plain(step)]) for step in recording.steps)]
-    part.write_text(DONE.join([*parts, ""]), encoding="utf-8", newline="\n")
+    parts = [dump(header) + "steps:\n", *(dump([plain(step)]) for step in steps)]
+    return DONE.join([*parts, ""])
+
+
+def lock(file: BinaryIO, name: str) -> None:
+    """Keep a file from others until it is closed. RecordingError: another run has it."""
+    with suppress(ImportError):
+        import fcntl  # not on Windows
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RecordingError(f"another run is writing {name}: wait for its end") from None
 
 
 class Journal:
     """NAME.part: a recording that grows by one step at a time, whenever the process may die."""
 
     def __init__(self, folder: Path, name: str, source: str, about: str, model: str) -> None:
-        """Begin it, or go on with it. RecordingError: NAME.yaml was written by hand; it is odd."""
+        """Begin it, or go on with it, and keep it from others.
+
+        RecordingError: NAME.yaml was written by hand, the part is odd, or another run has it.
+        """
         self.target, self.part = folder / f"{name}.yaml", folder / f"{name}.part"
         if self.target.exists() and load(self.target).source == "authored":
             raise RecordingError(
@@ -44,30 +61,40 @@ class Journal:
                 "set COOKBOOK_RECORDINGS to a folder of your own"
             )
         folder.mkdir(parents=True, exist_ok=True)
-        if not self.part.exists():
-            write_part(self.part, Recording(self.part, source, about, model, []))
-        text = self.part.read_bytes().decode(errors="replace")
-        whole = text[: text.rfind("\n" + DONE) + 1]  # what follows is half a step
-        empty = "\n- " not in whole
-        self.recording = parsed(
-            self.part, whole.replace("\nsteps:", "\nsteps: []") if empty else whole
-        )
-        self._drop_cancelled()
-        self._file = os.open(self.part, os.O_WRONLY | os.O_APPEND)
+        self._file = self.part.open("a+b", buffering=0)
+        try:
+            lock(self._file, self.part.name)
+            self.recording = self._go_on(Recording(self.part, source, about, model, []))
+        except RecordingError:
+            self.close()
+            raise
 
-    def _drop_cancelled(self) -> None:
-        """Forget the calls that the end itself cancelled: they come again."""
-        steps = self.recording.steps
-        while steps and is_cancelled(steps[-1]):
-            steps.pop()
-        write_part(self.part, self.recording)
+    def _go_on(self, empty: Recording) -> Recording:
+        """Cut off half a step, and the calls that the end itself cancelled: they come again."""
+        mark = ("\n" + DONE).encode()
+        self._file.seek(0)
+        pieces = [piece + mark for piece in self._file.read().split(mark)[:-1]]
+        if not pieces:
+            pieces = [in_words(empty, []).encode()]
+            self._file.truncate(0)
+            self._file.write(pieces[0])
+        text = b"".join(pieces).decode(errors="replace")
+        recording = parsed(self.part, text if pieces[1:] else text.replace("steps:", "steps: []"))
+        while recording.steps and is_cancelled(recording.steps[-1]):
+            recording.steps.pop()
+        self._file.truncate(sum(map(len, pieces[: 1 + len(recording.steps)])))
+        return recording
+
+    def close(self) -> None:
+        """Let others write the part; what is in it stays."""
+        self._file.close()
 
     def add(self, step: Step) -> None:
-        os.write(self._file, (dump([plain(step)]) + DONE).encode())
+        self._file.write((dump([plain(step)]) + DONE).encode())
 
-    def close(self, steps: list[Step], models: set[str], badly: bool) -> Path:
+    def finish(self, steps: list[Step], models: set[str], badly: bool) -> Path:
         """Put the recording in place, once it reads back as it was written. RecordingError: not."""
-        os.close(self._file)
+        self.close()
         old, new = self.recording, self.part.with_suffix(".new")
         about = old.about + "".join(f"; answered by {model}" for model in sorted(models))
         save(Recording(new, old.source, about, old.model, steps))
@@ -97,7 +124,6 @@ def fork(path: Path, step: int, name: str, **change: Any) -> None:
     if odd := [field for field in change if not hasattr(old, field)]:
         raise ValueError(f"step {step} of {path.name} has no {odd[0]}: it is {plain(old)}")
     changed = [replace(old, **change)] if change else []
+    kept = [*recording.steps[: step - 1], *changed]
     about = f"{recording.about}; forked from step {step} of {path.name}"
-    write_part(
-        part, replace(recording, about=about, steps=[*recording.steps[: step - 1], *changed])
-    )
+    put(part, in_words(replace(recording, about=about), kept))

@@ -20,14 +20,9 @@ from ..hooks import Hook
 from ..hooks import Step as ToolStep
 from ..hub import Clock
 from ..tools import ProgramError
-from .doors import Go
 from .journal import Journal
-from .recording import (
-    Answered,
-    ClockStep,
-    Exchange,
-    Step,
-)
+from .outside import Go
+from .recording import Answered, ClockStep, Exchange, Step
 from .replay import Replay
 from .scrubbing import Scrub
 from .stepping import DRIVER, MARKS, REMEDY, marked, whereabouts
@@ -36,8 +31,6 @@ from .talks import Conversation
 PASSED_ON = ("anthropic-beta",)  # headers of a request that the API needs; the rest is the SDK's
 INSIDE: ContextVar[list[str]] = ContextVar("INSIDE")  # doors that were opened inside of a door
 WHOLE = object()  # the mark of code whose result is recorded as one step, whatever it asks
-
-
 STREAMS = ("/asyncio/streams.py", "/asyncio/subprocess.py", "/asyncio/base_events.py", "/anyio/")
 
 
@@ -160,7 +153,7 @@ class Recorder(Replay):
         else:
             step.answer = self.scrub(as_json(answer, whom))
         self._come_in(step)
-        return await self.doors.hold(step, partial(asyncio.sleep, 0, answer))
+        return await self.outside.hold(step, partial(asyncio.sleep, 0, answer))
 
     def _next(self) -> Step | None:
         if self._todo:

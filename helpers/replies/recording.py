@@ -207,16 +207,20 @@ def load_with_branches(path: Path) -> Recording:
 
 
 def save(recording: Recording) -> None:
-    """Write a recording so that a reader sees the old file or the new one, never a half."""
+    """Write a recording into its file."""
     data = {name: getattr(recording, name) for name in ("source", "about", "model")}
     data["steps"] = [plain(step) for step in recording.steps]
-    text = dump(data) + "...\n"
+    put(recording.path, dump(data) + "...\n")
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old one or the new one, never a half."""
     with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", newline="\n", dir=recording.path.parent, delete=False
+        "w", encoding="utf-8", newline="\n", dir=path.parent, delete=False
     ) as file:
         file.write(text)
     os.chmod(file.name, 0o644)
-    os.replace(file.name, recording.path)
+    os.replace(file.name, path)
 
 
 def plain(step: Step) -> dict[str, Any]:

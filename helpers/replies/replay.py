@@ -12,7 +12,7 @@ import httpx2
 
 from ..tools import ProgramError
 from .comparing import describe, differences, report
-from .doors import Doors, Go
+from .outside import Go, Outside
 from .recording import (
     FILL,
     Answered,
@@ -50,7 +50,7 @@ class Replay:
         self._todo = recording.steps[:] if self.strict else kept
         self._talks: list[Conversation] = []
         self._waiting: dict[Key, Conversation] = {}
-        self.doors = Doors(self.clock, recording)
+        self.outside = Outside(self.clock, recording)
         self.played: list[Step] = []
 
     async def ask(self, text: str, request: httpx2.Request) -> Any:
@@ -77,12 +77,12 @@ class Replay:
             async with self.clock.outside(whom):
                 return await go()
         try:
-            step = self.doors.expected(self._todo, whom, self.scrub(what))
+            step = self.outside.expected(self._todo, whom, self.scrub(what))
         except ReplayError as error:
             self.clock.close(error)
             raise
         try:
-            return await self.doors.hold(step, go)
+            return await self.outside.hold(step, go)
         except asyncio.CancelledError:
             self._todo = [other for other in self._todo if other is not step]
             raise
@@ -111,7 +111,7 @@ class Replay:
 
     def _owes(self) -> bool:
         """Return whether a step is to come."""
-        asked = self._waiting or self.doors.open or (self._talks and self._todo)
+        asked = self._waiting or self.outside.open or (self._talks and self._todo)
         return bool(asked) or self.clock.next() is not None
 
     async def _change(self) -> None:
@@ -142,7 +142,7 @@ class Replay:
         if isinstance(head, ClockStep):
             return head if due is not None else None
         if isinstance(head, Answered):
-            return head if self.doors.ready(head) else None
+            return head if self.outside.ready(head) else None
         waiting = [talk.exchange for talk in self._waiting.values() if talk.exchange.over]
         if head in waiting:
             return head
@@ -160,7 +160,7 @@ class Replay:
             return
         if isinstance(step, Answered):
             self.played.append(step)
-            self.doors.give(step)
+            self.outside.give(step)
             return
         due = self.clock.next()
         if self.strict and step.seconds != due:

@@ -10,7 +10,7 @@ from .stepping import VirtualClock
 Go = Callable[[], Awaitable[Any]]
 
 
-class Doors:
+class Outside:
     """The questions that are open, each with the step that will answer it."""
 
     def __init__(self, clock: VirtualClock, recording: Recording) -> None:
