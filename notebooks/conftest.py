@@ -1,6 +1,5 @@
-"""Lesson 09 needs an extra, and is collected only where that is installed."""
+"""A lesson that needs an extra is collected only where that is installed."""
 
-from importlib.util import find_spec
+from helpers.lessons.notebooks import missing_extra, notebook_paths
 
-DOORS = ["09_doors.ipynb", "solutions/09_doors.ipynb"]
-collect_ignore = [] if find_spec("mcp") else DOORS
+collect_ignore = [str(path) for path in notebook_paths() if missing_extra(path)]

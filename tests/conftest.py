@@ -30,7 +30,7 @@ def no_env_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 EXTRA = find_spec("mcp") is not None
-collect_ignore = [] if EXTRA else ["test_mcp.py", "answers/lesson_09.py"]
+collect_ignore = [] if EXTRA else ["test_mcp.py"]
 if not find_spec("jupyterlite_core"):
     collect_ignore.append("test_site.py")
 

@@ -1,40 +1,19 @@
 """The checks of the exercises tell right answers from wrong ones, and say what is wrong."""
 
 import asyncio
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from helpers.lessons import exercises
 
-from .answers import (
-    lesson_00,
-    lesson_01,
-    lesson_02,
-    lesson_03,
-    lesson_04,
-    lesson_05,
-    lesson_06,
-    lesson_07,
-    lesson_08,
-    lesson_break,
-)
+from .answers import lesson_00
 from .conftest import EXTRA
 
-FIRST = (lesson_00, lesson_01, lesson_02, lesson_03)
-LESSONS: tuple[Any, ...] = (
-    *FIRST,
-    lesson_04,
-    lesson_05,
-    lesson_06,
-    lesson_07,
-    lesson_08,
-    lesson_break,
-)
-if EXTRA:
-    from .answers import lesson_09
-
-    LESSONS = (*LESSONS, lesson_09)
+NAMES = sorted(path.stem for path in (Path(__file__).parent / "answers").glob("lesson_*.py"))
+LESSONS = [import_module(f"tests.answers.{name}") for name in NAMES if EXTRA or name != "lesson_09"]
 RIGHT: list[tuple[str, Any]] = [case for lesson in LESSONS for case in lesson.RIGHT]
 WRONG: list[tuple[str, Any, str]] = [case for lesson in LESSONS for case in lesson.WRONG]
 

@@ -12,7 +12,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from .copying import copy
 from .home import sync
 from .mains import MAINS
-from .notebooks import ROOT, execute, normalise, notebook_paths
+from .notebooks import ROOT, execute, missing_extra, normalise, notebook_paths
 from .recording import record
 from .site import build
 from .sizes import report
@@ -22,8 +22,8 @@ from .workbook import make, open_lab
 def play(path: Path, mode: str, write: bool = False) -> bool:
     """Execute one notebook and print its outcome; return whether it went well."""
     name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
-    if path.name.startswith("09") and not find_spec("mcp"):
-        print(f'left    {name}: an extra that is not installed: pip install -e ".[mcp]"')
+    if extra := missing_extra(path):
+        print(f'left    {name}: an extra that is not installed: pip install -e ".[{extra}]"')
         return True
     try:
         notebook = execute(path, mode)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,6 +21,11 @@ def notebook_paths() -> list[Path]:
     """Return the lessons in reading order, then the solutions and the primer."""
     folders = (ROOT / "notebooks" / name for name in ("", "solutions", "primer"))
     return [path for folder in folders for path in sorted(folder.glob("*.ipynb"))]
+
+
+def missing_extra(path: Path) -> str | None:
+    """Return what has to be installed before a notebook can run here, or None."""
+    return "mcp" if path.name.startswith("09") and not find_spec("mcp") else None
 
 
 def environment(mode: str) -> dict[str, str]:

@@ -29,7 +29,7 @@ from .stepping import VirtualClock, marked, run_clock
 from .streaming import events
 
 ENV_FILE = Path(__file__).resolve().parents[2] / ".env"
-MODES = ("recorded", "lenient", "live", "record")  # and "fill", which is for the tool alone
+MODES = ("recorded", "live", "record")  # and "fill", which is for the tool alone
 LIVE_MODEL = "claude-sonnet-5-5"
 Reply = dict[str, Any] | httpx2.Response
 Driver = Callable[[], Awaitable[None]]

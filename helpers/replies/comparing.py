@@ -101,5 +101,5 @@ def report(recording: Recording, exchange: Exchange, found: list[Difference]) ->
         lines.append(f"  and {len(found) - 3} more fields")
     lines.append("Three ways out: undo the change; write what is sent now into the recording with")
     lines.append(f"  {FILL} (from the folder of README.md);")
-    lines.append("or set COOKBOOK_CLIENT=lenient and take the old replies.")
+    lines.append("or play freely on agents that react: scripted(reactive) in place of connect(…).")
     return "\n".join(lines)

@@ -35,15 +35,15 @@ from .talks import Conversation, Words, whose
 class Replay:
     """Answers the requests of one run from a recording, in serial steps.
 
-    `mode` is "recorded" (the whole content of each request is compared), "lenient" (a reply is
-    picked by agent and turn, with a notice) or "fill" (what was sent is written down).
-    `pace` is in real seconds between two steps and never changes their order. Where the run leaves
-    the recording, one of its branches that begins with the same steps may fit; it is then played.
+    `mode` is "recorded" (the whole content of each request is compared) or "fill" (what was sent
+    is written down). `pace` is in real seconds between two steps and never changes their
+    order. Where the run leaves the recording, one of its branches that begins with the same steps
+    may fit; it is then played.
     """
 
     def __init__(self, recording: Recording, mode: str, pace: float, scrub: Scrub) -> None:
         self.recording, self.mode, self.pace, self.scrub = recording, mode, pace, scrub
-        self.strict, self.clock = mode in ("recorded", "record"), VirtualClock()
+        self.strict, self.clock = mode != "fill", VirtualClock()
         self.clock.answers = self.hear
         self.branches = recording.branches if self.strict else []
         kept = [s for s in recording.steps if not isinstance(s, Exchange) or s.over]
@@ -125,7 +125,7 @@ class Replay:
         if self._waiting:
             talk = next(iter(self._waiting.values()))
             raise ReplayError(f"the run has ended, but {self._place(talk.exchange)} still waits")
-        if left and self.mode != "lenient":
+        if left:
             raise ReplayError(f"the run has ended; the recording goes on: {self._place(left[0])}")
         if self.mode == "fill":
             self.recording.steps = self.played
@@ -146,8 +146,6 @@ class Replay:
         waiting = [talk.exchange for talk in self._waiting.values() if talk.exchange.over]
         if head in waiting:
             return head
-        if waiting and self.mode == "lenient":
-            return waiting[0]
         return None if self.strict or due is None else ClockStep(due)
 
     def _play(self, step: Step) -> None:
@@ -220,9 +218,8 @@ class Replay:
         if self.mode == "record" and name:
             number = 1 + sum(talk.speaker == name for talk in self._talks)
             named.append(name if number == 1 else f"{name}.{number}")
-        others = left if self.mode == "lenient" else []
-        if agents := [*named, *others]:
-            self._talks.append(Conversation(agents[0], name))
+        if named:
+            self._talks.append(Conversation(named[0], name))
             return self._talks[-1]
         who = name or "this one, which does not begin with a name: You are NAME"
         known = ", ".join(dict.fromkeys(agent for agent, _ in self.recording.exchanges))
@@ -240,10 +237,7 @@ class Replay:
             exchange.sent = new | {k: None for k in before if k not in words}
             return exchange
         problem = self._problem(self.recording, key, before, words)
-        if problem and exchange and exchange.sent and self.mode == "lenient":
-            who = f"{exchange.agent}, turn {exchange.turn}"
-            print(f"  (lenient: this reply to {who} was written for another prompt)")
-        elif problem and not self._take_branch(key, before, words):
+        if problem and not self._take_branch(key, before, words):
             unknown = "\nThis branch is not recorded; free play is on scripted agents."
             raise ReplayError(problem + (unknown if self.branches else ""))
         return self.recording.exchanges[key]
