@@ -38,7 +38,21 @@ WRITE = """([text, source]) => {
     [...model.cells].find(fits).sharedModel.setSource(source);
 }"""
 
+SAVE = "() => window.jupyterapp.commands.execute('docmanager:save')"
+TEXT = "() => JSON.stringify(window.jupyterapp.shell.currentWidget.content.model.toJSON())"
+REFUSED = """import os
 
+from helpers.replies import connect
+
+os.environ["COOKBOOK_CLIENT"] = "live"
+try:
+    async with connect("03_fixed_team"):
+        print("a session")
+except ValueError as error:
+    print(error)
+finally:
+    del os.environ["COOKBOOK_CLIENT"]
+"""
 TYPES = {".mjs": "text/javascript", ".wasm": "application/wasm"}
 
 
@@ -120,3 +134,55 @@ def test_a_click_at_the_gate_is_heard_while_the_cell_awaits(page: Any, site: str
     page.evaluate(f"() => {{ window.told = ({RUN})('connect(\"06_cust_12345\") as session') }}")
     page.get_by_role("button", name="Approve").click()
     assert "The duplicate was refunded" in page.evaluate("async () => await window.told")
+
+
+def printed(page: Any, text: str) -> str:
+    """Run the cell that holds this text; return what it printed."""
+    return shown(json.loads(page.evaluate(RUN, text)))[0]
+
+
+def solution(name: str, exercise: str) -> str:
+    """Return the cell that solves an exercise."""
+    path = next((ROOT / "notebooks" / "solutions").glob(f"{name}_*.ipynb"))
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    sources = ["".join(cell["source"]) for cell in cells]
+    return next(source for source in sources if f'check("{exercise}"' in source)
+
+
+def test_exercises_are_solved_and_a_key_is_refused_in_a_tab(page: Any, site: str) -> None:
+    opened(page, site, "01_message_hub.ipynb")
+    page.evaluate(RUN_ALL)
+    for exercise in ("01.1", "01.2"):
+        page.evaluate(WRITE, [f'check("{exercise}"', solution("01", exercise)])
+        assert printed(page, f'check("{exercise}"') == f"{exercise}: right\n"
+    page.evaluate(WRITE, ['check("01.3"', REFUSED])
+    refused = "a browser tab plays recordings and scripts only: no key belongs there\n"
+    assert printed(page, "COOKBOOK_CLIENT") == refused
+
+
+def test_a_panel_in_a_tab_holds_a_team_and_lets_it_go_on(page: Any, site: str) -> None:
+    opened(page, site, "07_steer_a_running_team.ipynb")
+    page.evaluate(RUN, "import asyncio\nfrom textwrap")
+    page.evaluate(RUN, "Panel(play)")
+    panel = page.locator(".jp-OutputArea", has=page.get_by_role("button", name="Step")).last
+    panel.get_by_text("held before asking the model").nth(2).wait_for()
+    panel.get_by_role("button", name="Step").click()
+    panel.get_by_text("held before send_message").nth(2).wait_for()
+    panel.get_by_role("button", name="Resume").click()
+    page.evaluate(WRITE, ["await play.stop()", "print(await play.result())"])
+    assert "I am the lead. I have heard from helper1, helper2." in printed(page, "play.result()")
+
+
+def test_what_is_written_stays_until_a_fresh_copy_is_asked_for(page: Any, site: str) -> None:
+    opened(page, site)
+    page.evaluate(WRITE, ["answer_1 = ...", "answer_1 = 'mine'"])
+    page.evaluate(SAVE)
+    opened(page, site)
+    assert "answer_1 = 'mine'" in page.evaluate(TEXT)
+    page.get_by_text("Help", exact=True).click()
+    with page.expect_popup() as popup:
+        page.get_by_text("A Fresh Copy of All Lessons").click()
+    popup.value.wait_for_function(IDLE)
+    text = popup.value.evaluate(TEXT)
+    assert "answer_1 = 'mine'" not in text
+    assert "answer_1 = ..." in text

@@ -1,12 +1,14 @@
 """The house: what may import what, how long things may be, and what may not be in any file."""
 
 import ast
+import json
 import re
 import subprocess
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 HELPERS = ROOT / "helpers"
@@ -127,6 +129,16 @@ def test_modules_say_what_they_are(path: Path) -> None:
 def test_nothing_that_changes_is_global(path: Path) -> None:
     changed = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Global)]
     assert changed == []
+
+
+def test_a_published_fork_and_a_container_are_set_up_by_the_commands_of_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    workflow = yaml.safe_load((ROOT / ".github/workflows/pages.yml").read_text(encoding="utf-8"))
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))
+    commands = [step["run"] for step in workflow["jobs"]["publish"]["steps"] if "run" in step]
+    assert len(commands) == 2
+    for command in (*commands, container["postCreateCommand"]):
+        assert command.replace("lessons site site", "lessons site ../site") in readme
 
 
 def tracked_texts() -> list[tuple[str, str]]:

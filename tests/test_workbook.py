@@ -94,7 +94,7 @@ def test_the_verb_makes_it_and_becomes_jupyterlab_with_the_other_options(
     assert "kept workbook/03_fixed_team.ipynb; to make it anew: open --fresh 03" in printed
     assert f"--ServerApp.root_dir={ROOT}" in started
     assert "--LabApp.default_url=/lab/tree/workbook/00_start_here.ipynb" in started
-    assert {"--no-browser", "--port=9999"} <= set(started)
+    assert {"--LabApp.news_url=None", "--no-browser", "--port=9999"} <= set(started)
 
 
 def test_an_option_that_no_verb_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,29 @@ from .workbook import FIRST, make
 KEPT = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
 LOCK = "pyodide-lock.json"
 NOT_IN_A_TAB = "widgetsnbextension-3"  # the kernel brings both, and takes the newer one
+UNUSED = "build/fa-*[!2]"  # the icons' fonts, in all forms but woff2
+COMPILED = "anthropic-*.whl"  # half of its import, 3,000 modules, would be compiling
+COMPILE = """import path from "path";
+const { loadPyodide } = await import(path.resolve("pyodide.mjs"));
+const python = await loadPyodide({ indexURL: path.resolve(".") + "/", packages: [] });
+python.FS.mkdir("/here");
+python.FS.mount(python.FS.filesystems.NODEFS, { root: path.resolve(".") }, "/here");
+python.globals.set("wheel", "/here/" + process.argv.at(-1));
+python.runPython(`
+import os, zipfile
+from importlib._bootstrap_external import _code_to_hash_pyc
+
+with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(wheel + ".new", "w", 8) as new:
+    for name in old.namelist():
+        data = old.read(name)
+        if name.endswith(".py"):
+            code = compile(data, "/lib/python3.14/site-packages/" + name, "exec")
+            name, data = name + "c", _code_to_hash_pyc(code, bytes(8), False)
+        new.writestr(name, data)
+os.replace(wheel + ".new", wheel)
+`);
+process.exit(0);
+"""
 START = """import asyncio, importlib
 importlib.invalidate_caches()  # /drive was mounted after sys.path was first searched
 asyncio.get_event_loop().call_later(0.5, importlib.import_module, "anthropic")  # while one reads
@@ -29,6 +52,11 @@ del asyncio, importlib
 """
 KERNEL = "@jupyterlite/pyodide-kernel-extension"
 OPEN = f"lab/index.html?path=notebooks/{FIRST}"
+MENU = {
+    "command": "help:open",
+    "args": {"url": "../fresh.html", "text": "A Fresh Copy of All Lessons", "newBrowserTab": True},
+    "rank": 0,
+}
 FRESH = f"""<!doctype html><meta charset="utf-8"><title>A fresh copy</title>
 <p>Forgetting what was written here …</p>
 <script type="module">
@@ -65,6 +93,8 @@ def build(target: Path) -> Path:
         command += ["--output-dir", made, "--contents", lite / "files", "--apps", "lab"]
         command += ["--no-sourcemaps", "--no-unused-shared-packages", "--no-libarchive"]
         run(command, Path(name))  # a folder of its own: it leaves a database that spoils the next
+        for font in made.glob(UNUSED):
+            font.unlink()
         write_pages(made)
         if target.exists():
             target.rmdir()
@@ -90,15 +120,22 @@ def fetch_wheels(folder: Path, pins: dict[str, Any]) -> None:
     run([*pip, pins["yaml"]], folder)
     for wheel in folder.glob("pyyaml-*.whl"):  # without its compiled part it is plain Python
         rewrite(wheel, folder / f"pyyaml-{pins['yaml'].partition('==')[2]}-py3-none-any.whl")
-    with zipfile.ZipFile(folder / "tab-1-py3-none-any.whl", "w") as tab:
-        tab.writestr("_tab.py", START)
-        tab.writestr("tab-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: tab\nVersion: 1\n")
-        about = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        tab.writestr("tab-1.dist-info/WHEEL", about)
-        tab.writestr("tab-1.dist-info/RECORD", "")
+    write_wheel(folder, "tab", {"_tab.py": START})
+    write_wheel(folder, "jedi", {})  # the kernel asks for it, and IPython does without
+    (compiled,) = folder.glob(COMPILED)
+    run(["node", "--input-type=module", "--eval", COMPILE, compiled.name], folder)
     for wheel in (Path(sys.prefix) / "share/jupyter/labextensions" / KERNEL).rglob("*.whl"):
         if not wheel.name.startswith(NOT_IN_A_TAB):
             shutil.copy(wheel, folder)
+
+
+def write_wheel(folder: Path, name: str, files: dict[str, str]) -> None:
+    about = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n"
+    kind = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    own = {"METADATA": about, "WHEEL": kind, "RECORD": ""}
+    with zipfile.ZipFile(folder / f"{name}-1-py3-none-any.whl", "w") as wheel:
+        for path, text in (files | {f"{name}-1.dist-info/{n}": t for n, t in own.items()}).items():
+            wheel.writestr(path, text)
 
 
 def rewrite(wheel: Path, pure: Path) -> None:
@@ -119,7 +156,7 @@ def write_lock(folder: Path) -> list[str]:
             about = next(name for name in names if name.endswith(".dist-info/METADATA"))
             told = Parser().parsestr(content.read(about).decode())["Name"]
         name = told.lower().replace("_", "-").replace(".", "-")
-        tops = {n.split("/")[0].removesuffix(".py") for n in names if n.endswith(".py")}
+        tops = {n.split("/")[0].removesuffix(".py") for n in names if n.endswith((".py", ".pyc"))}
         packages[name] = {
             "name": name,
             "version": wheel.name.split("-")[1],
@@ -141,6 +178,7 @@ def write_settings(lite: Path, packages: list[str]) -> None:
     env = {
         "HOME": "/tmp",
         "PYTHONPATH": "/drive",  # `helpers` as the learner sees and edits it
+        "PYTHONDONTWRITEBYTECODE": "1",  # a tab forgets it, and /drive is slow
         "PYTHONSTARTUP": "/lib/python3.14/site-packages/_tab.py",
     }
     kernel = {
@@ -152,6 +190,9 @@ def write_settings(lite: Path, packages: list[str]) -> None:
     config |= {"litePluginSettings": {f"{KERNEL}:kernel": kernel}}
     text = json.dumps({"jupyter-lite-schema-version": 0, "jupyter-config-data": config}, indent=1)
     (lite / "jupyter-lite.json").write_text(text, encoding="utf-8")
+    menus = {"menus": [{"id": "jp-mainmenu-help", "items": [MENU]}]}
+    overrides = json.dumps({"@jupyterlab/mainmenu-extension:plugin": menus}, indent=1)
+    (lite / "overrides.json").write_text(overrides, encoding="utf-8")
 
 
 def write_content(folder: Path) -> None:

@@ -59,6 +59,7 @@ def make(fresh: Collection[str] | None = None, folder: Path = WORKBOOK) -> list[
 def open_lab(options: list[str]) -> None:
     """Become JupyterLab, with the repository as its root and lesson 00 of the workbook open."""
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}"]
+    command += ["--LabApp.news_url=None"]  # its question would cover the first lesson
     command += [f"--LabApp.default_url=/lab/tree/{WORKBOOK.name}/{FIRST}", *options]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # a container, where it would refuse to start
