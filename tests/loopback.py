@@ -99,6 +99,8 @@ class Loopback(ThreadingHTTPServer):
         name = self.random.choice(tools)
         if name == "send_message" and known:
             return self.use(name, recipient_ids=known[:2], content=self.say(9))
+        if name == "order":
+            return self.use(name, part=self.say(2))
         if name == "sleep":
             return self.use(name, seconds=0)
         if name == "kill_subagents" and known:

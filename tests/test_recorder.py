@@ -20,7 +20,7 @@ import pytest
 
 from helpers.agent import run_agent
 from helpers.billing import Approval, Case, Ledger, Mandate, case_task, file_tools, run_case
-from helpers.hub import Hub
+from helpers.hub import Event, Hub
 from helpers.lessons import KNOWLEDGE
 from helpers.lessons.notebooks import ROOT
 from helpers.lessons.recording import record
@@ -30,9 +30,10 @@ from helpers.replies.client import Session
 from helpers.replies.journal import DONE, Journal
 from helpers.replies.plain_yaml import dump
 from helpers.replies.recording import Answered, Exchange, load, plain
+from helpers.run import Run as Steered
 from helpers.spawn import run_lead, sleep_tool
 from helpers.team import Member, run_team
-from helpers.tools import NoArguments, ProgramError, Tool, messaging_tools
+from helpers.tools import Arguments, NoArguments, ProgramError, Tool, messaging_tools
 
 from .loopback import serving
 from .support import contents, in_order, run
@@ -41,11 +42,11 @@ Log = list[tuple[Any, ...]]
 Run = Callable[[Session, Hub], Coroutine[Any, Any, object]]
 
 
-async def team(session: Session, hub: Hub) -> object:
+async def team(session: Session, hub: Hub, **settings: Any) -> object:
     members = [
         Member(name, f"Introduce yourself, {name}.") for name in ("lead", "helper1", "helper2")
     ]
-    return await run_team(session.client, hub, members, model=session.model)
+    return await run_team(session.client, hub, members, model=session.model, **settings)
 
 
 async def lead(session: Session, hub: Hub) -> object:
@@ -65,7 +66,50 @@ async def case(session: Session, hub: Hub) -> object:
     return await run_case(session.client, hub, one, case_task("cust_12345", "Twice!"), files)
 
 
-RUNS: list[Run] = [team, lead, case]
+async def solo(session: Session, hub: Hub) -> object:
+    for name in ("lead", "solo"):
+        hub.register(name)
+    hub.post("lead", ["solo"], "Hurry, helper1.")
+    own: Any = {"model": session.model, "system": "You are solo.", "task": "Greet lead."}
+    tools = messaging_tools(hub, "solo", 0.1)
+    return await run_agent(session.client, hub, "solo", tools=tools, **own)
+
+
+async def steered(session: Session, hub: Hub) -> object:
+    async def work(run: Steered) -> object:
+        return await team(session, run.connect(session.clock), hook=run.hook)
+
+    def spoken(event: Event) -> bool:
+        return event.kind == "model_reply" and event.agent == "helper1"
+
+    one = Steered()
+    await one.start(work)
+    await one.until(spoken)
+    one.tell("helper2", "Keep it short.")
+    try:
+        return await one.result()
+    finally:
+        await one.stop()
+        hub.log.events.extend(one.hub.log.events)
+
+
+class Part(Arguments):
+    part: str
+
+
+async def shop(session: Session, hub: Hub) -> object:
+    async def order(arguments: Part) -> str:
+        return str(await session.clock.ask("a person", arguments.part, agrees))
+
+    async def agrees() -> str:
+        await asyncio.sleep(0.002)
+        return "yes"
+
+    tools = [Tool("order", "Order a part.", Part, order, acts=True)]
+    return await team(session, hub, tools=tools, hook=durable(session.clock))
+
+
+RUNS: list[Run] = [solo, team, lead, case, steered, shop]  # as in 02 to 08
 FAULTS = (0, 0.2, 0.45)  # the share of answers that fail
 
 
@@ -133,7 +177,7 @@ def test_a_notebook_is_recorded_as_a_whole_or_not_at_all(
     recording: Path, capsys: pytest.CaptureFixture[str], twice: bool
 ) -> None:
     source = """
-from helpers.hub import Hub
+from helpers.hub import Event, Hub
 from helpers.replies import connect
 from helpers.team import Member, run_team
 async with connect("mine") as session:
@@ -356,13 +400,18 @@ def test_an_answer_that_json_does_not_have_is_named(tmp_path: Path) -> None:
         run(asked("door", over_a_script(tmp_path), answer={1, 2}))
 
 
+@pytest.mark.parametrize("place", ["environment", ".env"])
 def test_a_secret_is_in_no_file_and_no_answer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str
 ) -> None:
     secret = "canary/key+7f3a=x9"
     forms = [secret, quote(secret, safe=""), b64encode(secret.encode()).decode()]
     forms += [b64encode(b"user:" + secret.encode()).decode()]
-    monkeypatch.setenv("OTHER_TOKEN", secret)
+    if place == "environment":
+        monkeypatch.setenv("OTHER_TOKEN", secret)
+    else:
+        (tmp_path / ".env").write_text(f"OTHER_TOKEN={secret}\n")
+        monkeypatch.setattr("helpers.replies.client.ENV_FILE", tmp_path / ".env")
     script = in_order([{"send_message": {"recipient_ids": ["lead"], "content": " ".join(forms)}}])
 
     async def leaks() -> str:
@@ -372,6 +421,7 @@ def test_a_secret_is_in_no_file_and_no_answer(
                 hub.register(name)
             own: Any = {"model": session.model, "task": forms[1]}
             own["system"] = f"You are solo. {secret}"
+            own["request"] = {"extra_headers": {"x-shop": secret, "anthropic-beta": secret}}
             await run_agent(session.client, hub, "solo", **own)
             given = await session.clock.ask("a server", forms[2], partial(asyncio.sleep, 0, forms))
             return repr(given) + repr(contents(hub.boxes["lead"].inbox))
