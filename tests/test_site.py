@@ -179,7 +179,7 @@ def test_what_is_written_stays_until_a_fresh_copy_is_asked_for(page: Any, site: 
     page.evaluate(SAVE)
     opened(page, site)
     assert "answer_1 = 'mine'" in page.evaluate(TEXT)
-    page.get_by_text("Help", exact=True).click()
+    page.locator(".lm-MenuBar-item", has_text="Help").click()
     with page.expect_popup() as popup:
         page.get_by_text("A Fresh Copy of All Lessons").click()
     popup.value.wait_for_function(IDLE)
