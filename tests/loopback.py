@@ -40,6 +40,7 @@ class Loopback(ThreadingHTTPServer):
         self.random, self.lock = random.Random(seed), threading.Lock()
         self.faults, self.latency = faults, latency
         self.secret = ""  # something that replies give away
+        self.thinks = 0.1  # the share of replies with a thinking block
         self.refuses = 0  # a status for each answer
         self.counts: Counter[str] = Counter()
 
@@ -63,7 +64,7 @@ class Loopback(ThreadingHTTPServer):
         turn = 1 + sum(message["role"] == "assistant" for message in body["messages"])
         rules = self.case if {"Task", "Read"} & tools else self.team
         content = rules(body, turn, tools, who)
-        if self.random.random() < 0.1:
+        if self.random.random() < self.thinks:
             thought = {"type": "thinking", "thinking": self.say(), "signature": "c2ln"}
             content = [thought, *content]
         calls = any(block["type"] == "tool_use" for block in content)

@@ -73,6 +73,13 @@ def twice() -> Timeline:
     return draw(*STARTED, ended("helper1", "killed"), SENT, SENT, again, SENT)
 
 
+def held() -> Timeline:
+    """Two agents whose calls go on at the end of the log."""
+    names = ["lead", "helper1"]
+    rows: list[Row] = [("agent_started", name, {}) for name in names]
+    return draw(*rows, *(call(name, "send_message") for name in names))
+
+
 def slow_clock(agents: int, size: int) -> Timeline:
     return timeline(long_log(agents, size), "w" * 80, seconds=True, virtual=True)
 
@@ -84,6 +91,7 @@ RUNS: dict[str, Callable[[], Timeline]] = {
     "long names": long_names,
     "strangers": strangers,
     "a name used twice": twice,
+    "held at calls": held,
     "nothing": lambda: draw(),
     "seconds": lambda: slow_clock(3, 200),
     "many steps": lambda: slow_clock(20, 20_000),
@@ -111,6 +119,16 @@ def test_no_text_lies_on_another(run: Callable[[], Timeline]) -> None:
             x1, y1, x2, y2 = text_box(other)
             apart = right <= x1 or x2 <= left or bottom <= y1 or y2 <= top
             assert apart, (one.text, other.text)
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_no_status_lies_on_a_box(run: Callable[[], Timeline]) -> None:
+    picture = run()
+    mono = [each for each in shapes(picture, "text") if each.get("font-family") == "monospace"]
+    for status in (each for each in mono if not each.get("font-weight") and each.text):
+        left, y = number(status, "x"), number(status, "y")
+        beside = [b for b in boxes(picture) if 0 < y - number(b, "y") < number(b, "height")]
+        assert all(number(box, "x") + number(box, "width") < left for box in beside)
 
 
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)

@@ -273,7 +273,7 @@ async def play_all(runs: int) -> Model:
 
 @pytest.fixture(scope="module")
 def played() -> Model:
-    return run(play_all(450))
+    return run(play_all(300))
 
 
 def test_none_of_some_thousand_requests_of_random_runs_would_be_refused(played: Model) -> None:

@@ -207,7 +207,7 @@ class Picture:
     def call(self, call: Call, top: float, height: float, colour: str) -> str:
         """Return the box of a call; add its name, or its letter, to the labels if it fits."""
         x = self.x(call.start) - 0.45 * self.step
-        width = self.x(call.end) + (0 if call.cut else 0.45 * self.step) - x
+        width = self.right(call) - x
         part = box(x, top, width, height, call.kind, colour)
         if call.cut:  # a torn edge
             tear = f"M{x + width:.1f} {top:.1f}" + f"l-4 {height / 4:.1f}l4 {height / 4:.1f}" * 2
@@ -220,9 +220,13 @@ class Picture:
         self.labels.append(label if width >= 9 and height >= 8 else "")
         return part
 
+    def right(self, call: Call) -> float:
+        return self.x(call.end) + (0 if call.cut else 0.45 * self.step)
+
     def ending(self, lane: Lane) -> str:
         """Return where an agent ended, how, and whether a call was cut off by it."""
-        y, x = self.middle[lane.name], self.x(lane.lives[-1][1]) + 7
+        boxes = [self.right(call) for group in lane.groups for call in group]
+        y, x = self.middle[lane.name], max([self.x(lane.lives[-1][1]), *boxes]) + 7
         bar = f"{y - self.half - 2:.1f}v{2 * self.half + 4:.1f}"
         ends = [f"M{self.x(end):.1f} {bar}" for _, end, status in lane.lives if status]
         parts = [stroke("".join(dict.fromkeys(ends)), INK, 3.0)] if ends else []
