@@ -8,13 +8,16 @@ import re
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Callable, Coroutine
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
+import anthropic
+import httpx2
 import nbformat
 import pytest
 
@@ -29,7 +32,7 @@ from helpers.replies import recorded as open_recorded
 from helpers.replies.client import Session
 from helpers.replies.journal import DONE, Journal
 from helpers.replies.plain_yaml import dump
-from helpers.replies.recording import Answered, Exchange, load, plain
+from helpers.replies.recording import Answered, ClockStep, Exchange, load, plain
 from helpers.run import Run as Steered
 from helpers.spawn import run_lead, sleep_tool
 from helpers.team import Member, run_team
@@ -265,6 +268,23 @@ def test_half_a_step_at_the_end_is_forgotten(recording: Path) -> None:
             assert len(journal.recording.steps) == 4
 
 
+def test_each_step_is_in_the_file_before_anybody_acts_on_it(recording: Path) -> None:
+    with closing(Journal(recording, "mine", "recorded", "", "m")) as journal:
+        journal.add(ClockStep(1.5))
+        assert journal.part.read_text().endswith("- clock: 1.5\n# done\n")
+
+
+def test_calls_that_the_end_cancelled_are_cut_off_and_come_again(recording: Path) -> None:
+    with closing(Journal(recording, "mine", "recorded", "", "m")) as journal:
+        journal.add(ClockStep(1.5))
+        before = journal.part.read_bytes()
+        journal.add(Exchange("solo", 1))
+        journal.add(Answered("a person", "Pay?", ended="cancelled"))
+    with closing(Journal(recording, "mine", "recorded", "", "m")) as journal:
+        assert journal.recording.steps == [ClockStep(1.5)]
+        assert journal.part.read_bytes() == before
+
+
 def test_a_recording_that_another_run_is_writing_is_left_alone(recording: Path) -> None:
     with closing(Journal(recording, "mine", "recorded", "", "m")) as journal:
         before = journal.part.read_bytes()
@@ -332,6 +352,75 @@ def test_an_error_that_outlived_the_retries_is_recorded_as_one(recording: Path) 
     assert run(play("down-ended-badly", fails)) == (log, ended)
 
 
+def test_a_broken_script_is_told_as_such(tmp_path: Path) -> None:
+    def broken(*_: object) -> str:
+        raise KeyError("x")
+
+    with pytest.raises(ProgramError, match="the script failed on turn 1 of solo: KeyError"):
+        run(asked("odd", lambda name: open_recorded(name, scripted(broken), tmp_path)))
+
+
+def test_the_model_that_answered_is_named(recording: Path) -> None:
+    name, *_ = recorded(recording, 3, 0)
+    assert load(recording / f"{name}.yaml").about.endswith("answered by claude-sonnet-5-5-20261101")
+
+
+def test_a_time_limit_of_a_request_is_passed_on(tmp_path: Path) -> None:
+    given: list[Any] = []
+
+    class Deaf:
+        async def post(self, path: str, *, options: Any, **_: Any) -> Any:
+            given.append(options["timeout"].read)
+            raise anthropic.APIConnectionError(
+                request=httpx2.Request("POST", "http://deaf.invalid")
+            )
+
+    @asynccontextmanager
+    async def deaf() -> AsyncIterator[Session]:
+        async with scripted(in_order()) as session:
+            yield replace(session, client=cast(Any, Deaf()))
+
+    async def limited() -> None:
+        async with open_recorded("deaf", deaf(), tmp_path) as session:
+            hub = Hub(session.clock, show=None)
+            hub.register("solo")
+            own: Any = {"system": "You are solo.", "task": "Go.", "request": {"timeout": 7.5}}
+            await run_agent(session.client, hub, "solo", model="m", **own)
+
+    with pytest.raises(anthropic.APIConnectionError):
+        run(limited())
+    assert given == [7.5]
+
+
+def test_the_call_of_an_agent_that_was_killed_comes_to_nothing(tmp_path: Path) -> None:
+    late: list[asyncio.Event] = []
+
+    async def script(agent: str, turn: int, body: dict[str, Any]) -> Any:
+        if agent != "lead":
+            late.append(asyncio.Event())
+            await late[0].wait()
+            return "Too late."
+        if turn == 1:
+            each = {"base_instruction": "Wait.", "per_subagent_instructions": ["Now."]}
+            return [{"create_subagents": each}]
+        if turn == 2:
+            return [{"kill_subagents": {"subagent_ids": ["helper1"]}}]
+        late[0].set()
+        await asyncio.sleep(0.01)
+        return [{"get_status": {}}] if turn < 5 else "Done."
+
+    async def killing(opened: Any) -> Log:
+        async with opened as session:
+            hub = Hub(session.clock, show=None)
+            await run_lead(session.client, hub, "Go.", model=session.model)
+            return log_of(hub)
+
+    first = run(killing(open_recorded("killed", scripted(script), tmp_path)))
+    assert "killed" in str(first)
+    assert "Too late" not in (tmp_path / "killed.yaml").read_text()
+    assert run(killing(connect("killed", tmp_path))) == first
+
+
 def test_a_wrong_key_is_for_the_person_and_leaves_no_recording(recording: Path) -> None:
     with serving(0, faults=0) as api:
         api.refuses = 401
@@ -386,6 +475,50 @@ def test_an_answer_from_outside_is_recorded_and_replayed_without_asking(tmp_path
     assert run(asked("door", over_a_script(tmp_path))) == "noon"
     assert run(asked("door", lambda name: connect(name, tmp_path), answer="night")) == "noon"
     assert ASKED == ["the time?"]
+
+
+async def nested(opened: Any) -> Any:
+    """Ask somebody who asks a person, beside an agent; return what came."""
+    async with opened as session:
+
+        async def yes() -> str:
+            ASKED.append("a person")
+            return "yes"
+
+        async def approve() -> list[str]:
+            return [await session.clock.ask("a person", "Pay?", yes), "so said a person"]
+
+        return await session.clock.ask("an approval", "Pay?", approve)
+
+
+def test_a_door_behind_a_door_has_the_answer_and_the_outer_one_makes_its_own_of_it(
+    tmp_path: Path,
+) -> None:
+    ASKED.clear()
+    said = ["yes", "so said a person"]
+    assert run(nested(open_recorded("doors", scripted(in_order()), tmp_path))) == said
+    assert run(nested(connect("doors", tmp_path))) == said
+    assert ASKED == ["a person"]
+
+
+async def in_vain(opened: Any) -> str:
+    """Ask somebody who does not answer, and give it up."""
+
+    async def nobody() -> str:
+        return await asyncio.Future()
+
+    async with opened as session:
+        task = asyncio.create_task(session.clock.ask("a person", "Pay?", nobody))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        return f"{task.cancelled()}"
+
+
+def test_a_question_that_was_given_up_is_given_up_in_the_replay(tmp_path: Path) -> None:
+    assert run(in_vain(open_recorded("vain", scripted(in_order()), tmp_path))) == "True"
+    assert load(tmp_path / "vain.yaml").steps == [Answered("a person", "Pay?", ended="cancelled")]
+    assert run(in_vain(connect("vain", tmp_path))) == "True"
 
 
 def test_another_question_is_told_beside_the_recorded_one(tmp_path: Path) -> None:
