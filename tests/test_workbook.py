@@ -88,13 +88,17 @@ def test_the_verb_makes_it_and_becomes_jupyterlab_with_the_other_options(
     started: list[str] = []
     monkeypatch.setattr("helpers.lessons.__main__.make", lambda fresh: make(fresh, book))
     monkeypatch.setattr(os, "execv", lambda program, command: started.extend(command))
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "mine")
     monkeypatch.setattr("sys.argv", ["lessons", "open", "--no-browser", "--port=9999"])
     main()
     printed = capsys.readouterr().out
     assert "kept workbook/03_fixed_team.ipynb; to make it anew: open --fresh 03" in printed
     assert f"--ServerApp.root_dir={ROOT}" in started
     assert "--LabApp.default_url=/lab/tree/workbook/00_start_here.ipynb" in started
-    assert {"--LabApp.news_url=None", "--no-browser", "--port=9999"} <= set(started)
+    assert {"--no-browser", "--port=9999"} <= set(started)
+    config, others = os.environ["JUPYTER_CONFIG_PATH"].split(os.pathsep)
+    assert (Path(config) / "labconfig" / "default_setting_overrides.json").is_file()
+    assert others == "mine"
 
 
 def test_an_option_that_no_verb_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,8 +59,10 @@ def make(fresh: Collection[str] | None = None, folder: Path = WORKBOOK) -> list[
 def open_lab(options: list[str]) -> None:
     """Become JupyterLab, with the repository as its root and lesson 00 of the workbook open."""
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}"]
-    command += ["--LabApp.news_url=None"]  # its question would cover the first lesson
     command += [f"--LabApp.default_url=/lab/tree/{WORKBOOK.name}/{FIRST}", *options]
+    quiet = str(ROOT / ".jupyter")  # no question about news above the first lesson
+    paths = [quiet, os.environ.get("JUPYTER_CONFIG_PATH")]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # a container, where it would refuse to start
     os.execv(sys.executable, command)
