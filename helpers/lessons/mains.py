@@ -2,6 +2,14 @@
 
 from ..replies.client import LIVE_MODEL
 
+END = """
+
+if __name__ == "__main__":
+    if "ANTHROPIC_API_KEY" not in os.environ:
+        raise SystemExit("ANTHROPIC_API_KEY is not set: with it, this asks the API and costs money")
+    asyncio.run(main())
+"""
+
 TEAM = f'''"""A team of two: the lead asks, the helper answers."""
 
 import asyncio
@@ -22,12 +30,6 @@ TEAM = [
 async def main() -> None:
     async with anthropic.AsyncAnthropic() as client:
         print(await run_team(client, Hub(), TEAM, model=MODEL))
-
-
-if __name__ == "__main__":
-    if "ANTHROPIC_API_KEY" not in os.environ:
-        raise SystemExit("ANTHROPIC_API_KEY is not set: with it, this asks the API and costs money")
-    asyncio.run(main())
 '''
 
 CASE = '''"""A billing team works on one case{about}."""
@@ -53,12 +55,6 @@ async def main() -> None:
         outcome = await run_case(client, hub, case, task, file_tools(KNOWLEDGE))
     print(report(outcome, hub, case, estimated=False))
     print("problems:", verify(outcome, case, KNOWLEDGE) or "none")
-
-
-if __name__ == "__main__":
-    if "ANTHROPIC_API_KEY" not in os.environ:
-        raise SystemExit("ANTHROPIC_API_KEY is not set: with it, this asks the API and costs money")
-    asyncio.run(main())
 '''
 
 ASK = '''LEDGER = Path(__file__).parent / "refunds.db"  # so that a second run pays nothing again
@@ -123,15 +119,9 @@ async def main() -> None:
             choice, words = asked.choices[0], typed
         run.answer(choice if choice in asked.choices else asked.choices[-1], words)
     print(await run.result())
-
-
-if __name__ == "__main__":
-    if "ANTHROPIC_API_KEY" not in os.environ:
-        raise SystemExit("ANTHROPIC_API_KEY is not set: with it, this asks the API and costs money")
-    asyncio.run(main())
 '''
 
-MAINS = {
+BODIES = {
     "04": TEAM,
     "05": CASE.format(about=", without a refund: nobody is asked", imports="", ask="", approve=""),
     "06": CASE.format(
@@ -142,3 +132,4 @@ MAINS = {
     ),
     "07": STEERED,
 }
+MAINS = {to: body + END for to, body in BODIES.items()}

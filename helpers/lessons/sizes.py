@@ -55,15 +55,7 @@ def minutes(path: Path) -> tuple[int, int]:
 
 def report() -> str:
     """Return all sizes as a text of a line each."""
-    wide = [
-        f"{path.relative_to(ROOT).as_posix()}:{number}"
-        for folder in (HELPERS, ROOT / "tests")
-        for path in sorted(folder.rglob("*.py"))
-        for number, line in enumerate(lines(path), 1)
-        if len(line) > 100
-    ]
     rows = [f"{count:6,}  {folder}" for folder, count in folder_sizes().items()]
-    rows.append(f"{len(wide):6}  lines over 100 columns  {' '.join(wide)}".rstrip())
     rows.append("library lines in the flow, and folded, and minutes of each lesson:")
     for path in notebook_paths():
         if path.parent == ROOT / "notebooks":
