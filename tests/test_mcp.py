@@ -23,7 +23,7 @@ from helpers.hub import Clock, Hub
 from helpers.lessons.notebooks import ROOT
 from helpers.replies import connect, recorded, scripted
 from helpers.team import Member, run_team
-from helpers.tools import ToolCall, by_name, call_tool
+from helpers.tools import NoArguments, Tool, ToolCall, by_name, call_tool
 
 from .support import in_order, run, settle
 
@@ -328,7 +328,7 @@ def odd_server() -> Any:
     async def list_tools(context: Any, params: Any) -> types.ListToolsResult:
         fields = {"a b": {"type": "integer"}, "far": {"$ref": FAR}, "odd": {"type": "strng"}}
         schema: dict[str, Any] = {"type": "object", "properties": fields}
-        names = ("late", "fails", "empty", "a.b/c", *PARTS)
+        names = ("late", "fails", "empty", "a.b/c", "x" * 70, *PARTS)
         return types.ListToolsResult(tools=[types.Tool(name=n, input_schema=schema) for n in names])
 
     async def on_call(context: Any, params: Any) -> types.CallToolResult:
@@ -337,7 +337,7 @@ def odd_server() -> Any:
         if params.name == "fails":
             raise RuntimeError("no luck")
         parts = [PARTS[params.name]] if params.name in PARTS else []
-        return types.CallToolResult(content=parts, structured_content={"a": 1})
+        return types.CallToolResult(content=parts, structured_content={"got": params.arguments})
 
     return Server("odd", on_list_tools=list_tools, on_call_tool=on_call)
 
@@ -359,15 +359,43 @@ def data(kind: str, media: str) -> list[dict[str, Any]]:
         ("scan", data("image", "image/png")),
         ("paper", data("document", "application/pdf")),
         ("note", "hello"),
-        ("empty", '{"a": 1}'),
+        ("empty", '{"got": {"a b": 7}}'),
         ("drawing", "(image/svg+xml, 2 bytes, not shown)"),
         ("huge", "(image/png, 3,750,003 bytes, not shown)"),
-        ("a_b_c", '{"a": 1}'),
+        ("a_b_c", '{"got": {"a b": 7}}'),
+        ("x" * 64, '{"got": {"a b": 7}}'),
     ],
 )
 def test_what_a_model_can_read_reaches_it_as_a_block(name: str, content: Any) -> None:
-    result = run(answer_of(name, {}))
+    result = run(answer_of(name, {"a b": 7}))
     assert (result["is_error"], result["content"]) == (False, content)
+
+
+def test_a_tool_is_described_by_its_server_or_else_by_its_name() -> None:
+    async def descriptions() -> list[str]:
+        tools = [Tool("nap", "Sleep a little.", NoArguments, str)]
+        async with Client(odd_server()) as odd, Client(mcp_server("own", tools)) as own:
+            first, *_ = await mcp_tools(odd, Clock())
+            (last,) = await mcp_tools(own, Clock())
+            return [first.description, last.description]
+
+    assert run(descriptions()) == ["late", "Sleep a little."]
+
+
+def test_a_served_tool_gives_its_blocks_as_the_protocol_has_them() -> None:
+    parts = [*data("image", "image/png"), *data("document", "application/pdf")]
+    blocks = [{"type": "text", "text": "Look:"}, *parts]
+    tools = [Tool("look", "Look.", NoArguments, lambda _: blocks)]
+
+    async def content() -> list[Any]:
+        async with Client(mcp_server("own", tools)) as client:
+            result = await client.call_tool("look", {})
+            return [part.model_dump(exclude_none=True) for part in result.content]
+
+    words, picture, rest = run(content())
+    assert words == {"type": "text", "text": "Look:"}
+    assert picture == {"type": "image", "data": "aGk=", "mime_type": "image/png"}
+    assert rest == {"type": "text", "text": "(document, not sent)"}
 
 
 @pytest.mark.parametrize(
