@@ -10,3 +10,55 @@
 
 The first four lines are taught: they never import plumbing, and run with a plain AsyncAnthropic.
 """
+
+from .agent import Client, run_agent, task_group
+from .budget import Budget, cost, spending, spending_lines
+from .delegation import Delegation, TaskArguments, task_tool, work_and_answer
+from .hooks import EndAgent, Go, Hook, Step, compose, no_hook
+from .hub import Clock, Hub, Message, end_agent
+from .run import Run
+from .spawn import sleep_tool
+from .steering import Gate
+from .team import Crew, Member, crew, heartbeat, run_team
+from .tools import Arguments, NoArguments, Tool, ToolCall, call_tool, messaging_tools, neutralise
+from .trace import one_line
+
+__all__ = [
+    "Arguments",
+    "Budget",
+    "Client",
+    "Clock",
+    "Crew",
+    "Delegation",
+    "EndAgent",
+    "Gate",
+    "Go",
+    "Hook",
+    "Hub",
+    "Member",
+    "Message",
+    "NoArguments",
+    "Run",
+    "Step",
+    "TaskArguments",
+    "Tool",
+    "ToolCall",
+    "call_tool",
+    "compose",
+    "cost",
+    "crew",
+    "end_agent",
+    "heartbeat",
+    "messaging_tools",
+    "neutralise",
+    "no_hook",
+    "one_line",
+    "run_agent",
+    "run_team",
+    "sleep_tool",
+    "spending",
+    "spending_lines",
+    "task_group",
+    "task_tool",
+    "work_and_answer",
+]

@@ -175,6 +175,15 @@ def test_no_wall_of_library_code_stands_between_a_question_and_its_answer(path: 
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_cell_imports_from_few_places(path: Path) -> None:
+    flow, _, _ = parts_of(read(path))
+    for cell in code_of(flow):
+        places = re.findall(r"^from (helpers[\w.]*) import", cell.source, re.MULTILINE)
+        assert len(set(places)) <= 6, cell.source
+        assert len(places) <= 8, cell.source
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_printed_outputs_fit_the_screen(path: Path) -> None:
     for cell in code_cells(read(path)):
         text = "".join(out.get("text", "") for out in cell.outputs)

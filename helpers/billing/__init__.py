@@ -2,9 +2,30 @@
 
 from .checks import permissions, report, task_table, verify, work_line
 from .files import file_tools, folder_hash
-from .gateway import CHARGES, TODAY, Charge, Debt, debts, dollars, gateway_tool
+from .gateway import (
+    CHARGES,
+    TODAY,
+    WINDOW,
+    Charge,
+    Debt,
+    debts,
+    dollars,
+    gateway_tool,
+    is_settled,
+    parse_cents,
+)
 from .orchestrator import Outcome, case_task, case_tools, run_case
-from .refund import Approval, ApprovalRequest, Case, Ledger, Mandate, Refused, Review, refund_tool
+from .refund import (
+    Approval,
+    ApprovalRequest,
+    Case,
+    Ledger,
+    Mandate,
+    Refused,
+    Review,
+    find_debt,
+    refund_tool,
+)
 from .roles import ORCHESTRATOR, ROLES, ComplianceVerdict, OrchestratorOutput
 
 __all__ = [
@@ -12,6 +33,7 @@ __all__ = [
     "ORCHESTRATOR",
     "ROLES",
     "TODAY",
+    "WINDOW",
     "Approval",
     "ApprovalRequest",
     "Case",
@@ -29,8 +51,11 @@ __all__ = [
     "debts",
     "dollars",
     "file_tools",
+    "find_debt",
     "folder_hash",
     "gateway_tool",
+    "is_settled",
+    "parse_cents",
     "permissions",
     "refund_tool",
     "report",
