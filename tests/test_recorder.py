@@ -35,6 +35,7 @@ from helpers.replies.plain_yaml import dump
 from helpers.replies.recording import Answered, ClockStep, Exchange, load, plain
 from helpers.run import Run as Steered
 from helpers.spawn import run_lead, sleep_tool
+from helpers.steering import Desk
 from helpers.team import Member, run_team
 from helpers.tools import Arguments, NoArguments, ProgramError, Tool, messaging_tools
 
@@ -499,6 +500,28 @@ def test_a_door_behind_a_door_has_the_answer_and_the_outer_one_makes_its_own_of_
     assert run(nested(open_recorded("doors", scripted(in_order()), tmp_path))) == said
     assert run(nested(connect("doors", tmp_path))) == said
     assert ASKED == ["a person"]
+
+
+async def decided(opened: Any, *choices: str) -> tuple[str, int]:
+    """Ask at a desk, and decide; return what came, and how many questions are open then."""
+    async with opened as session:
+        desk = Desk()
+        desk.join(Hub(session.clock, show=None))
+        asked = asyncio.create_task(desk.ask("Pay?"))
+        await asyncio.sleep(0)
+        for choice in choices:
+            desk.answer(choice)
+        return (await asked).choice, len(desk.questions)
+
+
+def test_a_decision_is_replayed_and_another_one_is_an_error(tmp_path: Path) -> None:
+    opened = open_recorded("desk", scripted(in_order()), tmp_path)
+    assert run(decided(opened, "Approve")) == ("Approve", 0)
+    assert run(decided(connect("desk", tmp_path))) == ("Approve", 0)
+    with pytest.raises(
+        ProgramError, match=r"you said .*'Deny'.* and the recording has .*'Approve'"
+    ):
+        run(decided(connect("desk", tmp_path), "Deny"))
 
 
 async def in_vain(opened: Any) -> str:

@@ -16,7 +16,7 @@ from helpers.replies import Canned, ReplayError, connect
 from helpers.replies.scripted import MODEL, Blocks, Script, scripted
 from helpers.run import Run, is_reply
 from helpers.spawn import run_lead, sleep_tool
-from helpers.steering import Answer, Desk, Gate
+from helpers.steering import Answer, Desk, Gate, ask_at_limit
 from helpers.team import Member, run_team
 from helpers.tools import ProgramError, Tool
 
@@ -584,6 +584,24 @@ def test_at_the_limit_the_person_decides(
         assert sum(map(is_reply, one.hub.log.events)) == turns
         assert budget.spent <= budget.limit
         assert budget.reserved == 0
+
+    run(main())
+
+
+@pytest.mark.parametrize("error", [TimeoutError("mine"), EndAgent("done")])
+def test_an_error_of_a_call_passes_the_gate_and_the_limit_as_it_is(error: Exception) -> None:
+    async def go() -> str:
+        raise error
+
+    async def main() -> None:
+        desk, gate, budget = Desk(), Gate(), Budget(0.06)
+        gate.open()
+        hook = compose(gate.hook, ask_at_limit(desk, budget), desk.hook)
+        step = Step("solo", 1, "tool_call", "look", {}, desk.hub)
+        with pytest.raises(type(error)) as caught:
+            await hook(step, go)
+        assert caught.value is error
+        assert desk.questions == []
 
     run(main())
 
