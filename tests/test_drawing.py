@@ -125,9 +125,10 @@ def test_no_text_lies_on_another(run: Callable[[], Timeline]) -> None:
 def test_no_status_lies_on_a_box(run: Callable[[], Timeline]) -> None:
     picture = run()
     mono = [each for each in shapes(picture, "text") if each.get("font-family") == "monospace"]
+    drawn = boxes(picture)
     for status in (each for each in mono if not each.get("font-weight") and each.text):
         left, y = number(status, "x"), number(status, "y")
-        beside = [b for b in boxes(picture) if 0 < y - number(b, "y") < number(b, "height")]
+        beside = [box for box in drawn if 0 < y - number(box, "y") < number(box, "height")]
         assert all(number(box, "x") + number(box, "width") < left for box in beside)
 
 
