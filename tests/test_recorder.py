@@ -294,6 +294,17 @@ def test_a_recording_that_another_run_is_writing_is_left_alone(recording: Path) 
         assert (log, journal.part.read_bytes()) == ([], before)
 
 
+@pytest.mark.parametrize("error", [AttributeError(), OSError(95, "not supported")])
+def test_where_there_are_no_locks_a_run_is_recorded_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def no_lock(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("fcntl.flock", no_lock)
+    assert run(asked("door", over_a_script(tmp_path))) == "noon"
+
+
 @pytest.mark.parametrize("cut", [0, 3, 30])
 def test_a_part_without_its_header_is_begun_anew(recording: Path, cut: int) -> None:
     with closing(Journal(recording, "mine", "recorded", "", "m")) as journal:

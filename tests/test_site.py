@@ -124,6 +124,19 @@ def test_a_lesson_shows_in_a_tab_what_it_shows_here(page: Any, site: str, number
     assert differ == []
 
 
+def test_08_runs_what_needs_no_process_and_says_so_of_the_rest(page: Any, site: str) -> None:
+    path = ROOT / "notebooks" / "08_make_it_yours.ipynb"
+    opened(page, site, path.name)
+    got, want = json.loads(page.evaluate(RUN_ALL)), json.loads(path.read_text(encoding="utf-8"))
+    pairs = zip(got["cells"], want["cells"], strict=True)
+    code = [(ours, theirs) for ours, theirs in pairs if theirs["cell_type"] == "code"]
+    other = {
+        b["id"]: shown(a["outputs"]) for a, b in code if shown(a["outputs"]) != shown(b["outputs"])
+    }
+    assert set(other) == {"child", "green", "again", "crash", "go-on"}
+    assert all("a browser tab starts no process" in text for text, _ in other.values())
+
+
 def test_a_click_at_the_gate_is_heard_while_the_cell_awaits(page: Any, site: str) -> None:
     opened(page, site, "06_guard_the_refund.ipynb")
     gate = "async def gate(request):\n    print(request)\n    return await card(request)"

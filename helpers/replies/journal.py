@@ -1,7 +1,6 @@
 """NAME.part: a recording that grows by one step at a time, and from which a run goes on."""
 
 import os
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -37,13 +36,14 @@ def in_words(recording: Recording, steps: list[Step]) -> str:
 
 def lock(file: BinaryIO, name: str) -> None:
     """Keep a file from others until it is closed. RecordingError: another run has it."""
-    with suppress(ImportError):
-        import fcntl  # not on Windows
+    try:
+        import fcntl
 
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RecordingError(f"another run is writing {name}: wait for its end") from None
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RecordingError(f"another run is writing {name}: wait for its end") from None
+    except (ImportError, AttributeError, OSError):
+        return  # Windows, a browser tab and some network drives have no such locks
 
 
 class Journal:
