@@ -6,9 +6,11 @@
     billing/                            the example of 05 and 06: gateway, refund, roles, files
     replies/                            plumbing: where replies come from without a model
     views/                              plumbing: pictures of a run, made from its log
+    doors/                              plumbing, an extra: tools over MCP, both ways
     lessons/                            plumbing: the checks of the exercises, and the one tool
 
 The first four lines are taught: they never import plumbing, and run with a plain AsyncAnthropic.
+What lessons use of the first three is handed on here: `from helpers import Hub, run_team`.
 """
 
 from .agent import Client, run_agent, task_group

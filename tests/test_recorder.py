@@ -305,6 +305,15 @@ def test_where_there_are_no_locks_a_run_is_recorded_all_the_same(
     assert run(asked("door", over_a_script(tmp_path))) == "noon"
 
 
+def test_a_fork_at_the_first_step_keeps_the_words_of_its_header(tmp_path: Path) -> None:
+    header = "source: scripted\nabout: 'three steps: a, b, c'\nmodel: m\n"
+    (tmp_path / "old.yaml").write_text(f"{header}steps:\n- clock: 1.5\n...\n")
+    fork(tmp_path / "old.yaml", 1, "new")
+    with closing(Journal(tmp_path, "new", "recorded", "", "m")) as journal:
+        assert journal.recording.about.startswith("three steps: a, b, c; forked")
+        assert journal.recording.steps == []
+
+
 @pytest.mark.parametrize("cut", [0, 3, 30])
 def test_a_part_without_its_header_is_begun_anew(recording: Path, cut: int) -> None:
     with closing(Journal(recording, "mine", "recorded", "", "m")) as journal:

@@ -239,7 +239,7 @@ async def _replayed(name: str, folder: Path, mode: str) -> AsyncIterator[Session
     if mode not in (*MODES, "fill"):
         raise SettingError(f"COOKBOOK_CLIENT is {mode!r}; it can be {', '.join(MODES)}")
     recording = load_with_branches(folder / f"{name}.yaml")
-    replay = Replay(recording, mode, _pace(), _secrets_out())
+    replay = Replay(recording, _pace(), _secrets_out(), fill=mode == "fill")
     client = await client_over(Transport(replay.ask), "recorded")
     origin = ORIGINS.get(recording.source, recording.about)
     print(f"{mode}: {recording.path.name}, replies {recording.source} ({origin})")

@@ -27,7 +27,7 @@ def is_cancelled(step: Step) -> bool:
     return cancelled or (isinstance(step, Answered) and step.ended == "cancelled")
 
 
-def in_words(recording: Recording, steps: list[Step]) -> str:
+def text_of_part(recording: Recording, steps: list[Step]) -> str:
     """Return the text of a part: the header and the steps, each whole one with its mark."""
     header = {name: getattr(recording, name) for name in ("source", "about", "model")}
     parts = [dump(header) + "steps:\n", *(dump([plain(step)]) for step in steps)]
@@ -75,11 +75,13 @@ class Journal:
         self._file.seek(0)
         pieces = [piece + mark for piece in self._file.read().split(mark)[:-1]]
         if not pieces:
-            pieces = [in_words(empty, []).encode()]
+            pieces = [text_of_part(empty, []).encode()]
             self._file.truncate(0)
             self._file.write(pieces[0])
         text = b"".join(pieces).decode(errors="replace")
-        recording = parsed(self.part, text if pieces[1:] else text.replace("steps:", "steps: []"))
+        recording = parsed(
+            self.part, text if pieces[1:] else text.replace("\nsteps:", "\nsteps: []")
+        )
         while recording.steps and is_cancelled(recording.steps[-1]):
             recording.steps.pop()
         self._file.truncate(sum(map(len, pieces[: 1 + len(recording.steps)])))
@@ -126,4 +128,4 @@ def fork(path: Path, step: int, name: str, **change: Any) -> None:
     changed = [replace(old, **change)] if change else []
     kept = [*recording.steps[: step - 1], *changed]
     about = f"{recording.about}; forked from step {step} of {path.name}"
-    put(part, in_words(replace(recording, about=about), kept))
+    put(part, text_of_part(replace(recording, about=about), kept))

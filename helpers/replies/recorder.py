@@ -73,7 +73,7 @@ class Recorder(Replay):
     def __init__(
         self, journal: Journal, inner: anthropic.AsyncAnthropic, virtual: bool, scrub: Scrub
     ) -> None:
-        super().__init__(journal.recording, "record", 0.0, scrub)
+        super().__init__(journal.recording, 0.0, scrub)
         self._journal, self._inner, self._virtual = journal, inner, virtual
         self._arrived: list[Step] = []
         self._fetching: dict[int, asyncio.Task[None]] = {}
@@ -89,6 +89,13 @@ class Recorder(Replay):
             task = asyncio.get_running_loop().create_task(fetch, context=context)
             self._fetching[id(talk.exchange)] = task
         return talk
+
+    def _new_name(self, name: str) -> str:
+        number = 1 + sum(talk.speaker == name for talk in self._talks)
+        return name if number == 1 else f"{name}.{number}"
+
+    def _writes(self, exchange: Exchange | None) -> bool:
+        return exchange is None
 
     def _is_recorded(self, step: Step) -> bool:
         return any(step is other for other in self._todo)

@@ -35,19 +35,20 @@ from .talks import Conversation, Words, whose
 class Replay:
     """Answers the requests of one run from a recording, in serial steps.
 
-    `mode` is "recorded" (the whole content of each request is compared) or "fill" (what was sent
-    is written down). `pace` is in real seconds between two steps and never changes their
-    order. Where the run leaves the recording, one of its branches that begins with the same steps
-    may fit; it is then played.
+    The whole content of each request is compared, or, with `fill`, written down. `pace` is in real
+    seconds between two steps and never changes their order. Where the run leaves the recording, one
+    of its branches that begins with the same steps may fit; it is then played.
     """
 
-    def __init__(self, recording: Recording, mode: str, pace: float, scrub: Scrub) -> None:
-        self.recording, self.mode, self.pace, self.scrub = recording, mode, pace, scrub
-        self.strict, self.clock = mode != "fill", VirtualClock()
+    def __init__(
+        self, recording: Recording, pace: float, scrub: Scrub, *, fill: bool = False
+    ) -> None:
+        self.recording, self.pace, self.scrub, self.fill = recording, pace, scrub, fill
+        self.clock = VirtualClock()
         self.clock.answers = self.hear
-        self.branches = recording.branches if self.strict else []
+        self.branches = [] if fill else recording.branches
         kept = [s for s in recording.steps if not isinstance(s, Exchange) or s.over]
-        self._todo = recording.steps[:] if self.strict else kept
+        self._todo = kept if fill else recording.steps[:]
         self._talks: list[Conversation] = []
         self._waiting: dict[Key, Conversation] = {}
         self.outside = Outside(self.clock, recording)
@@ -73,7 +74,7 @@ class Replay:
 
         ReplayError: the recording has no such answer, or one to another question.
         """
-        if not self.strict or self.recording.source == "authored":
+        if self.fill or self.recording.source == "authored":
             async with self.clock.outside(whom):
                 return await go()
         try:
@@ -121,13 +122,13 @@ class Replay:
 
     def finish(self) -> None:
         """Check that nothing is left over; save what was filled in. ReplayError: something is."""
-        left = [s for s in self._todo if self.strict or isinstance(s, Exchange)]
+        left = [s for s in self._todo if not self.fill or isinstance(s, Exchange)]
         if self._waiting:
             talk = next(iter(self._waiting.values()))
             raise ReplayError(f"the run has ended, but {self._place(talk.exchange)} still waits")
         if left:
             raise ReplayError(f"the run has ended; the recording goes on: {self._place(left[0])}")
-        if self.mode == "fill":
+        if self.fill:
             self.recording.steps = self.played
             save(self.recording)
 
@@ -136,7 +137,7 @@ class Replay:
         due = self.clock.next()
         if self.clock.waits_for:
             return None
-        if not self.strict and due is None:  # timers of the file that the run does not have
+        if self.fill and due is None:  # timers of the file that the run does not have
             self._todo = list(dropwhile(lambda step: isinstance(step, ClockStep), self._todo))
         head = self._todo[0] if self._todo else None
         if isinstance(head, ClockStep):
@@ -146,7 +147,7 @@ class Replay:
         waiting = [talk.exchange for talk in self._waiting.values() if talk.exchange.over]
         if head in waiting:
             return head
-        return None if self.strict or due is None else ClockStep(due)
+        return ClockStep(due) if self.fill and due is not None else None
 
     def _play(self, step: Step) -> None:
         """Hand over one reply, or fire one timer."""
@@ -161,7 +162,7 @@ class Replay:
             self.outside.give(step)
             return
         due = self.clock.next()
-        if self.strict and step.seconds != due:
+        if not self.fill and step.seconds != due:
             raise ReplayError(f"{self._place(step)}: the run has its next timer at {due}")
         self.played.append(ClockStep(due or 0.0))
         self.clock.fire()
@@ -186,7 +187,7 @@ class Replay:
         self._waiting.pop(exchange.key, None)
         if not exchange.over:
             self._todo = [step for step in self._todo if step is not exchange]
-        if self.mode == "fill":
+        if self.fill:
             self.played.append(Exchange(*exchange.key, sent=exchange.sent))
         self.clock.stir()
 
@@ -213,11 +214,8 @@ class Replay:
             agent for agent, turn in self.recording.exchanges if turn == 1 and agent not in begun
         ]
         named = sorted((a for a in left if a.partition(".")[0] == name), key=lambda a: (len(a), a))
-        if self.mode == "fill" and name:
-            named.append(name)  # an agent whose only call is cancelled has no reply in the file
-        if self.mode == "record" and name:
-            number = 1 + sum(talk.speaker == name for talk in self._talks)
-            named.append(name if number == 1 else f"{name}.{number}")
+        if name and (new := self._new_name(name)):
+            named.append(new)
         if named:
             self._talks.append(Conversation(named[0], name))
             return self._talks[-1]
@@ -231,7 +229,7 @@ class Replay:
     def _expected(self, key: Key, before: Words, words: Words) -> Exchange:
         """Return the exchange that a request belongs to, if need be of a branch."""
         exchange = self.recording.exchanges.get(key)
-        if self.mode == "fill" or (self.mode == "record" and exchange is None):
+        if self._writes(exchange):
             exchange = exchange or Exchange(*key)
             new = {k: v for k, v in words.items() if k == "messages" or before.get(k) != v}
             exchange.sent = new | {k: None for k in before if k not in words}
@@ -241,6 +239,14 @@ class Replay:
             unknown = "\nThis branch is not recorded; free play is on scripted agents."
             raise ReplayError(problem + (unknown if self.branches else ""))
         return self.recording.exchanges[key]
+
+    def _new_name(self, name: str) -> str | None:
+        """Return a name for an agent that the file does not have, such as one cancelled at once."""
+        return name if self.fill else None
+
+    def _writes(self, exchange: Exchange | None) -> bool:
+        """Return whether a request is written down, not compared."""
+        return self.fill
 
     def _problem(self, recording: Recording, key: Key, before: Words, words: Words) -> str | None:
         """Return why a request is not the one that this recording has, or None."""
