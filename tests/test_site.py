@@ -84,11 +84,11 @@ def page(site: str) -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ALONE)
-        page: Any = browser.new_page(viewport={"width": 1300, "height": 1000})
-        page.set_default_timeout(120_000)
+        context: Any = browser.new_context(viewport={"width": 1300, "height": 1000})
+        context.set_default_timeout(120_000)
         hosts = set[str]()
-        page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
-        yield page
+        context.on("request", lambda request: hosts.add(request.url.split("/")[2]))
+        yield context.new_page()
         assert {host for host in hosts if host.startswith(("127.", "localhost"))} == hosts - {""}
         browser.close()
 

@@ -60,11 +60,19 @@ MENU = {
 FRESH = f"""<!doctype html><meta charset="utf-8"><title>A fresh copy</title>
 <p>Forgetting what was written here …</p>
 <script type="module">
-const databases = await indexedDB.databases();
-await Promise.all(databases.map(({{ name }}) => new Promise((done) => {{
-    const gone = indexedDB.deleteDatabase(name);
-    gone.onsuccess = gone.onerror = gone.onblocked = done;
-}})));
+const finished = (request) => new Promise((done, fail) => {{
+    request.onsuccess = request.oncomplete = () => done(request.result);
+    request.onerror = () => fail(request.error);
+}});
+for (const {{ name }} of await indexedDB.databases()) {{
+    const database = await finished(indexedDB.open(name)), stores = [...database.objectStoreNames];
+    if (stores.length) {{  // emptied, not deleted: that would wait for other tabs of the site
+        const emptying = database.transaction(stores, "readwrite");
+        stores.forEach((store) => emptying.objectStore(store).clear());
+        await finished(emptying);
+    }}
+    database.close();
+}}
 location.replace("{OPEN}");
 </script>
 """
