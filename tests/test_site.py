@@ -199,3 +199,9 @@ def test_what_is_written_stays_until_a_fresh_copy_is_asked_for(page: Any, site: 
     text = popup.value.evaluate(TEXT)
     assert "answer_1 = 'mine'" not in text
     assert "answer_1 = ..." in text
+
+
+def test_a_fresh_copy_that_fails_says_so_and_what_to_do(page: Any, site: str) -> None:
+    page.add_init_script("indexedDB.databases = () => { throw new Error('no room'); }")
+    page.goto(f"{site}/fresh.html")
+    page.get_by_text("no room: clear this site's data in the browser's settings").wait_for()

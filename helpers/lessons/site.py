@@ -60,18 +60,21 @@ MENU = {
 FRESH = f"""<!doctype html><meta charset="utf-8"><title>A fresh copy</title>
 <p>Forgetting what was written here …</p>
 <script type="module">
+window.onerror = (reason) => {{
+    document.body.textContent = `${{reason}}: clear this site's data in the browser's settings`;
+}};
 const finished = (request) => new Promise((done, fail) => {{
     request.onsuccess = request.oncomplete = () => done(request.result);
     request.onerror = () => fail(request.error);
 }});
 for (const {{ name }} of await indexedDB.databases()) {{
-    const database = await finished(indexedDB.open(name)), stores = [...database.objectStoreNames];
+    const database = await finished(indexedDB.open(name));
+    const stores = [...database.objectStoreNames];
     if (stores.length) {{  // emptied, not deleted: that would wait for other tabs of the site
         const emptying = database.transaction(stores, "readwrite");
         stores.forEach((store) => emptying.objectStore(store).clear());
         await finished(emptying);
     }}
-    database.close();
 }}
 location.replace("{OPEN}");
 </script>
